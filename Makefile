@@ -1,0 +1,42 @@
+# Each target does its own set-up. PYTHON chooses the interpreter that .venv is made from.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+ARGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help evals test gpu lint bench corpus clean
+
+help: ## Show this help
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
+
+$(STAMP): pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "docvlm-evals needs Python 3.11 or newer: make PYTHON=python3.12 ...")'
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	touch $@
+
+evals: $(STAMP) ## Evaluate the default models on the bundled documents; report in reports/latest
+	$(BIN)/python -m pytest evals $(ARGS)
+
+test: $(STAMP) ## Run the project's own tests
+	$(BIN)/python -m pytest tests $(ARGS)
+
+gpu: $(STAMP) ## Run the evaluations that need an NVIDIA GPU
+	$(BIN)/python -m pytest evals -m gpu $(ARGS) || test $$? -eq 5
+
+bench: $(STAMP) ## Measure what the suite itself costs
+	$(BIN)/python -m pytest tests/benchmarks $(ARGS)
+
+lint: $(STAMP) ## Check style and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+corpus: $(STAMP) ## Draw the bundled documents again
+	$(BIN)/python -m harness.documents.synthesis --count 120 --seed 2025 --force fixtures/corpus
+
+clean: ## Remove the environment, caches and the latest report
+	rm -rf $(VENV) reports/latest .benchmarks .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info build
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,3 @@
+"""The suite's two plugins: options and fixtures, and the reporter."""
+
+pytest_plugins = ["fixtures.plugin", "reports.plugin"]

@@ -1,0 +1,1 @@
+"""Measure vision-language models on business documents. Knows nothing of pytest."""
