@@ -1,0 +1,70 @@
+"""Verdicts: an estimate against a limit. FAIL and PASS need the whole interval on one side; else INCONCLUSIVE."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from harness.metrics import METRICS, Metric, Status
+
+__all__ = ["Gate", "Verdict", "judge"]
+
+
+class Verdict(StrEnum):
+    """What a gate says. Only PASS is green."""
+
+    PASS = "pass"
+    FAIL = "fail"
+    INCONCLUSIVE = "inconclusive"
+    NO_BUDGET = "no-budget"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gate:
+    """One judged metric, with the sentence that people read."""
+
+    metric: str
+    verdict: Verdict
+    limit: float | None
+    estimate: Metric
+    message: str
+
+
+def judge(name: str, estimate: Metric, limit: float | None, *, of: str = "", at_most: bool | None = None) -> Gate:
+    """Compare `estimate` of metric `name` (over the part `of` the documents, if named) with `limit`.
+
+    The metric's better direction says on which side of the limit it must lie, unless `at_most` says it.
+
+    Where the metric has a 95 % interval, PASS and FAIL need all of it on one side of the limit. Where it has none
+    (a peak, a count), the value itself decides. No limit is NO_BUDGET, and nothing measured is INCONCLUSIVE.
+    """
+
+    def gate(verdict: Verdict, why: str) -> Gate:
+        return Gate(metric=label, verdict=verdict, limit=limit, estimate=estimate, message=why)
+
+    label = f"{name}.{of}" if of else name
+    unit = METRICS[name].unit
+    below = not METRICS[name].higher_is_better if at_most is None else at_most
+    bound = "at most" if below else "at least"
+    if limit is None:
+        return gate(Verdict.NO_BUDGET, f"{label}: no budget is set")
+    if estimate.value is None or estimate.status is Status.NOT_MEASURED:
+        return gate(Verdict.INCONCLUSIVE, f"{label}: not measured, so {bound} {limit:g} {unit} cannot be judged")
+    low, high = estimate.low, estimate.high
+    if low is None and high is None:
+        low = high = estimate.value
+    shown = f"{label} {estimate.value:.4g} {_interval(estimate)}{unit}, {bound} {limit:g} required, n={estimate.n}"
+    good, bad, sign = (high, low, -1) if below else (low, high, 1)
+    if good is not None and sign * (good - limit) >= 0:
+        return gate(Verdict.PASS, shown)
+    if bad is not None and sign * (bad - limit) < 0:
+        return gate(Verdict.FAIL, shown)
+    return gate(Verdict.INCONCLUSIVE, f"{shown}: the interval reaches across the limit; more documents would decide")
+
+
+def _interval(estimate: Metric) -> str:
+    if estimate.low is None and estimate.high is None:
+        return ""
+    low = "?" if estimate.low is None else f"{estimate.low:.4g}"
+    high = "?" if estimate.high is None else f"{estimate.high:.4g}"
+    return f"[{low}, {high}] "

@@ -1,0 +1,129 @@
+"""Every metric by name: unit, direction, definition. Reports print these definitions; nothing else defines a metric."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from types import MappingProxyType
+
+from harness.statistics import Estimate
+
+__all__ = ["METRICS", "Metric", "MetricDefinition", "Status", "measured", "not_measured"]
+
+
+class Status(StrEnum):
+    """Where a number comes from."""
+
+    MEASURED = "measured"
+    PREDICTED = "predicted"
+    IMPORTED = "imported"
+    NOT_MEASURED = "not_measured"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MetricDefinition:
+    """What a metric is. `higher_is_better` is None where neither direction is good in itself."""
+
+    unit: str
+    definition: str
+    higher_is_better: bool | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Metric:
+    """One number with its evidence: value None exactly when the status is not_measured."""
+
+    value: float | None
+    low: float | None = None
+    high: float | None = None
+    """95 % interval, where one exists."""
+    n: int = 0
+    """Documents (or samples, for memory) behind the value."""
+    unit: str
+    status: Status
+
+
+def _define() -> dict[str, MetricDefinition]:
+    def quality(definition: str, higher_is_better: bool | None = True) -> MetricDefinition:
+        return MetricDefinition(unit="ratio", definition=definition, higher_is_better=higher_is_better)
+
+    def cost(unit: str, definition: str, higher_is_better: bool = False) -> MetricDefinition:
+        return MetricDefinition(unit=unit, definition=definition, higher_is_better=higher_is_better)
+
+    return {
+        "f1": quality("2C / (2C + 2W + O + H): harmonic mean of precision and recall over all judged fields"),
+        "precision": quality("C / (C + W + H): of the values given, the share that is right"),
+        "recall": quality("C / (C + W + O): of the values printed, the share that was got right"),
+        "hallucination_rate": quality(
+            "H / (H + A): of the fields absent from the document and answered, the share given a value", False
+        ),
+        "omission_rate": quality(
+            "O / (C + W + O): of the values printed, the share for which nothing was given", False
+        ),
+        "accuracy": quality("(C + A) / all judged fields; read it only beside floor_accuracy"),
+        "floor_accuracy": quality("accuracy of answering N/A to everything on the same documents", None),
+        "accuracy_above_floor": quality(
+            "accuracy minus floor_accuracy, paired by document; what a blind model cannot have"
+        ),
+        "value_rate": quality(
+            "share of judged fields for which any value was given, right or wrong; not an accuracy", None
+        ),
+        "parse_rate": quality("share of answers in which at least one field could be recognised"),
+        "anls": quality("mean normalised Levenshtein similarity over printed values, 0 below one half: a soft column"),
+        "line_item_f1": quality("F1 over line-item cells after optimal alignment of rows"),
+        "line_item_row_exact": quality("share of printed line items of which every judged cell is right"),
+        "line_item_order": quality("share of documents whose matched line items keep the printed order"),
+        "answer_rate": quality("share of documents that ended in an answer rather than in a typed failure"),
+        "latency_s": cost("s", "median time from request to text at batch 1, image decoding included"),
+        "latency_p90_s": cost("s", "90th percentile of the same"),
+        "latency_p95_s": cost("s", "95th percentile of the same"),
+        "latency_p99_s": cost("s", "99th percentile of the same"),
+        "latency_cv": cost("ratio", "standard deviation over mean of the same"),
+        "preprocess_s": cost("s", "median time to decode and prepare the image"),
+        "ttft_s": cost("s", "median time to first token"),
+        "tpot_s": cost("s", "median time per output token after the first"),
+        "load_s": cost(
+            "s",
+            "from the request to load until a first image was answered, in a fresh process; the state "
+            "of the file cache is not controlled. Never part of latency",
+        ),
+        "docs_per_min": cost("1/min", "60 x answered documents / summed latency, one at a time", True),
+        "output_tok_per_s": cost("1/s", "generated token ids / generation time; prompt tokens never count", True),
+        "prompt_tok_per_s": cost("1/s", "prompt tokens / time to first token", True),
+        "peak_rss_bytes": cost(
+            "B",
+            "highest resident memory of the worker during inference: the kernel's high-water "
+            "mark where it can be reset, otherwise samples every 10 ms; at least 3 samples",
+        ),
+        "peak_anonymous_bytes": cost("B", "highest anonymous part of it (mapped model files excluded), by sampling"),
+        "load_peak_rss_bytes": cost("B", "highest resident memory of the worker while loading"),
+        "weights_bytes": cost("B", "bytes of parameters and buffers as loaded"),
+        "peak_vram_bytes": cost("B", "highest device memory during inference, all devices summed"),
+        "energy_j": cost("J", "energy per document above nothing, from a counter over windows of at least 1 s"),
+        "j_per_output_tok": cost("J", "energy per generated token id"),
+    }
+
+
+METRICS: Mapping[str, MetricDefinition] = MappingProxyType(_define())
+"""By name, in the order in which reports list them. C, W, O, H, A: correct, wrong, omitted, hallucinated, absent."""
+
+
+def measured(name: str, estimate: Estimate) -> Metric:
+    """Give an estimate its metric's unit; an undefined estimate is not measured."""
+    unit = METRICS[name].unit
+    if estimate.value is None:
+        return Metric(value=None, n=estimate.n, unit=unit, status=Status.NOT_MEASURED)
+    return Metric(
+        value=estimate.value,
+        low=estimate.low,
+        high=estimate.high,
+        n=estimate.n,
+        unit=unit,
+        status=Status.MEASURED,
+    )
+
+
+def not_measured(name: str) -> Metric:
+    """Say that nothing measured `name`."""
+    return Metric(value=None, unit=METRICS[name].unit, status=Status.NOT_MEASURED)

@@ -1,0 +1,174 @@
+"""From evidence to results: one CellResult per cell, holding scored answers, failures and the metrics over them."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from harness.cells import Failure, Role
+from harness.evidence import CellRecord, DocumentRecord, Evidence, ReadingRecord
+from harness.metrics import METRICS, Metric, Status, measured, not_measured
+from harness.responses import ParsedResponse, parse_response
+from harness.scoring import DocumentScore, document_f1, rates, score_document
+from harness.statistics import Estimate, paired_difference, quantile_interval, ratio_interval
+
+__all__ = ["MINIMUM_MEMORY_SAMPLES", "CellResult", "cell_results", "result_of"]
+
+MINIMUM_MEMORY_SAMPLES = 3
+"""Fewer samples during inference than this, and the peak counts as not measured."""
+
+_LATENCIES = {"latency_s": 0.5, "latency_p90_s": 0.9, "latency_p95_s": 0.95, "latency_p99_s": 0.99}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CellResult:
+    """One cell over the documents of its run. Documents that failed are in `failures`, never among the scores."""
+
+    cell: str
+    role: Role
+    loads: Sequence[CellRecord]
+    documents: Mapping[str, DocumentRecord]
+    readings: Mapping[str, ReadingRecord]
+    responses: Mapping[str, ParsedResponse]
+    """Parsed answers by document."""
+    scores: Mapping[str, DocumentScore]
+    """Scored answers by document."""
+
+    @property
+    def failures(self) -> Counter[Failure]:
+        """Documents by failure; a document without a reading counts as not run."""
+        found = Counter(r.failure for r in self.readings.values() if r.failure is not None)
+        missing = len(self.documents) - len(self.readings)
+        if missing:
+            found[Failure.NOT_RUN] += missing
+        return found
+
+    @property
+    def status(self) -> str:
+        """`ok`, the failure that kept the cell from loading, or `incomplete` if any document has no answer."""
+        if self.loads and self.loads[-1].failure is not None and not self.scores:
+            return self.loads[-1].failure.value
+        return "incomplete" if self.failures else "ok"
+
+    def metrics(self, documents: Collection[str] | None = None) -> Mapping[str, Metric]:
+        """Every metric of METRICS over the given documents (default: all)."""
+        chosen = set(self.documents if documents is None else documents)
+        scores = [s for d, s in self.scores.items() if d in chosen]
+        readings = [r for d, r in self.readings.items() if d in chosen and r.failure is None]
+        found: dict[str, Metric] = {name: measured(name, e) for name, e in rates(scores).items()}
+        found["answer_rate"] = measured(
+            "answer_rate",
+            ratio_interval([float(d in self.scores) for d in sorted(chosen)], [1.0] * len(chosen)),
+        )
+        found["accuracy_above_floor"] = measured("accuracy_above_floor", _above_floor(scores))
+        found |= _speed(readings) | _memory(readings, self.loads)
+        return {name: found.get(name) or not_measured(name) for name in METRICS}
+
+    def field_metrics(self, fields: Collection[str], documents: Collection[str] | None = None) -> Mapping[str, Metric]:
+        """Quality metrics restricted to some fields (and documents)."""
+        chosen = set(self.documents if documents is None else documents)
+        scores = [s for d, s in self.scores.items() if d in chosen]
+        return {name: measured(name, e) for name, e in rates(scores, fields).items()}
+
+    def document_f1(self) -> Mapping[str, float]:
+        """F1 of each answered document on which it is defined: the unit of paired comparisons."""
+        return {d: f1 for d, s in self.scores.items() if (f1 := document_f1(s)) is not None}
+
+    def groups(self, attribute: str) -> Mapping[str, Sequence[str]]:
+        """Document names by `kind`, `stratum` or `layout`; documents without one are left out."""
+        found: dict[str, list[str]] = {}
+        for name, document in self.documents.items():
+            if (value := getattr(document, attribute)) is not None:
+                found.setdefault(value, []).append(name)
+        return dict(sorted(found.items()))
+
+
+def _above_floor(scores: Iterable[DocumentScore]) -> Estimate:
+    gains, floors = {}, {}
+    for score in scores:
+        c = score.counts
+        if c.judged:
+            gains[score.document] = (c.correct + c.absent) / c.judged
+            floors[score.document] = (c.absent + c.hallucinated + c.unanswered) / c.judged
+    paired = paired_difference(gains, floors)
+    return Estimate(value=paired.mean, low=paired.low, high=paired.high, n=paired.n, method="paired t over documents")
+
+
+def _quantile(name: str, samples: Sequence[float], q: float) -> Metric:
+    return measured(name, quantile_interval(samples, q)) if samples else not_measured(name)
+
+
+def _speed(readings: Iterable[ReadingRecord]) -> dict[str, Metric]:
+    answered = [r for r in readings if r.latency_s is not None]
+    latencies = [r.latency_s for r in answered if r.latency_s is not None]
+    found = {name: _quantile(name, latencies, q) for name, q in _LATENCIES.items()}
+    for name in ("preprocess_s", "ttft_s", "tpot_s"):
+        found[name] = _quantile(name, [r.phases[name] for r in answered if name in r.phases], 0.5)
+    if len(latencies) > 1 and (total := math.fsum(latencies)) > 0:
+        found["latency_cv"] = _plain(
+            "latency_cv", statistics.stdev(latencies) / statistics.fmean(latencies), len(latencies)
+        )
+        found["docs_per_min"] = _plain("docs_per_min", 60 * len(latencies) / total, len(latencies))
+    return found
+
+
+def _plain(name: str, value: float | None, n: int) -> Metric:
+    return measured(name, Estimate(value=value, low=None, high=None, n=n, method="direct"))
+
+
+def _memory(readings: Iterable[ReadingRecord], loads: Sequence[CellRecord]) -> dict[str, Metric]:
+    during = [r.memory for r in readings]
+    samples = sum(m.samples for m in during)
+    found = {}
+    if samples >= MINIMUM_MEMORY_SAMPLES:
+        found["peak_rss_bytes"] = _plain("peak_rss_bytes", _highest(m.peak_rss_bytes for m in during), samples)
+        found["peak_anonymous_bytes"] = _plain(
+            "peak_anonymous_bytes", _highest(m.anonymous_bytes for m in during), samples
+        )
+    loaded = [c for c in loads if c.failure is None]
+    if loaded:
+        first = loaded[0]
+        found["load_s"] = _plain("load_s", first.load_s, 1)
+        found["load_peak_rss_bytes"] = _plain("load_peak_rss_bytes", first.memory.peak_rss_bytes, first.memory.samples)
+        if isinstance(weights := first.facts.get("weights_bytes"), int):
+            found["weights_bytes"] = Metric(value=weights, n=1, unit="B", status=Status.MEASURED)
+    return found
+
+
+def _highest(values: Iterable[int | None]) -> int | None:
+    return max((v for v in values if v is not None), default=None)
+
+
+def result_of(
+    cell: str,
+    role: Role,
+    documents: Mapping[str, DocumentRecord],
+    loads: Sequence[CellRecord],
+    readings: Mapping[str, ReadingRecord],
+) -> CellResult:
+    """Parse and score one cell's readings against the truth of `documents`."""
+    known = {d: readings[d] for d in documents if d in readings}
+    responses = {d: parse_response(r.text) for d, r in known.items() if r.failure is None and r.text is not None}
+    scores = {d: score_document(d, documents[d].truth, response) for d, response in responses.items()}
+    return CellResult(
+        cell=cell,
+        role=role,
+        loads=loads,
+        documents=documents,
+        readings=known,
+        responses=responses,
+        scores=scores,
+    )
+
+
+def cell_results(evidence: Evidence) -> Mapping[str, CellResult]:
+    """Results of every cell of the log, candidates first, each group in order of appearance."""
+    found = []
+    for cell, asked in evidence.passes.items():
+        documents = {d: evidence.documents[d] for d in asked.documents if d in evidence.documents}
+        loads, readings = evidence.cells.get(cell, []), evidence.readings.get(cell, {})
+        found.append(result_of(cell, asked.role, documents, loads, readings))
+    return {r.cell: r for r in sorted(found, key=lambda r: r.role is Role.CONTROL)}

@@ -1,0 +1,65 @@
+"""One pass: a cell over documents, each fact in the evidence log before anything is judged."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from harness.cells import Cell, Failure
+from harness.documents import Document
+from harness.evidence import CellRecord, EvidenceLog, PassRecord, ReadingRecord
+from harness.worker import CellWorker
+
+__all__ = ["Pass", "is_final", "run_pass"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pass:
+    """What one pass yielded."""
+
+    loads: Sequence[CellRecord]
+    readings: Mapping[str, ReadingRecord]
+    """By document; those taken over from an earlier run included."""
+    fresh: frozenset[str]
+    """Documents read in this pass: only these may be judged on time or memory."""
+
+
+def is_final(reading: ReadingRecord) -> bool:
+    """Whether a resumed run keeps this reading: an answer, or a fault that lies in the image."""
+    return reading.failure in (None, Failure.BAD_IMAGE)
+
+
+def run_pass(
+    cell: Cell,
+    documents: Sequence[Document],
+    *,
+    prompt: str,
+    log: EvidenceLog,
+    earlier: Mapping[str, ReadingRecord],
+    read_timeout_s: float,
+    load_timeout_s: float,
+    on_reading: Callable[[ReadingRecord], None] = lambda reading: None,
+) -> Pass:
+    """Read every document that `earlier` does not already hold a final reading of.
+
+    A fault of the backend becomes a typed reading; only faults of the suite itself raise (EvidenceError on a full
+    disk), and KeyboardInterrupt, after which the log holds everything that was finished.
+    """
+    log.append(PassRecord(cell=cell.id, role=cell.role, documents=[d.name for d in documents]))
+    readings = {d.name: earlier[d.name] for d in documents if d.name in earlier and is_final(earlier[d.name])}
+    waiting = [d for d in documents if d.name not in readings]
+    loads: list[CellRecord] = []
+    if waiting:
+        with CellWorker(cell, prompt=prompt, load_timeout_s=load_timeout_s, read_timeout_s=read_timeout_s) as worker:
+            worker.load()
+            for document in waiting:
+                reading = worker.read(document.name, document.path)
+                for load in worker.take_loads():
+                    log.append(load)
+                    loads.append(load)
+                log.append(reading)
+                readings[document.name] = reading
+                on_reading(reading)
+    fresh = frozenset(d.name for d in waiting)
+    ordered = {d.name: readings[d.name] for d in documents}
+    return Pass(loads=loads, readings=ordered, fresh=fresh)

@@ -1,0 +1,45 @@
+"""Verdicts: green only when the whole interval is on the right side."""
+
+import pytest
+
+from harness.gates import Verdict, judge
+from harness.metrics import Metric, Status, not_measured
+
+
+def metric(value, low=None, high=None, unit="ratio"):
+    return Metric(value=value, low=low, high=high, n=50, unit=unit, status=Status.MEASURED)
+
+
+@pytest.mark.parametrize(
+    ("name", "estimate", "limit", "verdict"),
+    [
+        ("f1", metric(0.95, 0.92, 0.97), 0.90, Verdict.PASS),
+        ("f1", metric(0.95, 0.92, 0.97), 0.92, Verdict.PASS),
+        ("f1", metric(0.95, 0.92, 0.97), 0.93, Verdict.INCONCLUSIVE),
+        ("f1", metric(0.91, 0.88, 0.94), 0.95, Verdict.FAIL),
+        ("f1", metric(0.95, 0.92, 0.97), None, Verdict.NO_BUDGET),
+        ("f1", not_measured("f1"), 0.9, Verdict.INCONCLUSIVE),
+        ("hallucination_rate", metric(0.01, 0.0, 0.02), 0.05, Verdict.PASS),
+        ("hallucination_rate", metric(0.04, 0.02, 0.07), 0.05, Verdict.INCONCLUSIVE),
+        ("hallucination_rate", metric(0.10, 0.06, 0.15), 0.05, Verdict.FAIL),
+        ("peak_rss_bytes", metric(100.0, unit="B"), 100, Verdict.PASS),
+        ("peak_rss_bytes", metric(101.0, unit="B"), 100, Verdict.FAIL),
+        ("latency_p95_s", metric(1.0, 0.9, None, unit="s"), 2.0, Verdict.INCONCLUSIVE),
+        ("latency_p95_s", metric(3.0, 2.5, None, unit="s"), 2.0, Verdict.FAIL),
+        ("docs_per_min", metric(50.0, 45.0, 55.0, unit="1/min"), 40, Verdict.PASS),
+    ],
+)
+def test_verdict(name, estimate, limit, verdict):
+    assert judge(name, estimate, limit).verdict is verdict
+
+
+def test_message_carries_the_evidence():
+    gate = judge("f1", metric(0.95, 0.92, 0.97), 0.93, of="clean")
+    assert gate.metric == "f1.clean"
+    for part in ("0.95", "[0.92, 0.97]", "at least 0.93", "n=50", "more documents"):
+        assert part in gate.message
+
+
+def test_a_control_may_turn_the_direction_round():
+    assert judge("accuracy_above_floor", metric(0.0, 0.0, 0.0), 0.02, at_most=True).verdict is Verdict.PASS
+    assert judge("accuracy_above_floor", metric(0.3, 0.2, 0.4), 0.02, at_most=True).verdict is Verdict.FAIL
