@@ -1,0 +1,78 @@
+"""Budgets: what a file may say, and how mistakes in it are named."""
+
+from pathlib import Path
+
+import pytest
+
+from fixtures.budgets import load_budgets
+from fixtures.options import BUNDLED_CORPUS
+from harness.documents import load_corpus
+from harness.errors import BudgetError
+
+GOOD = """
+[[quality]]
+model = "m"
+quantization = "none"
+corpus = "abc"
+f1 = 0.9
+hallucination_rate = { clean = 0.01, scanned = 0.05 }
+
+[[cost]]
+model = "m"
+quantization = "none"
+device = "cpu"
+latency_p95_s = 2
+peak_rss_bytes = "1.5 GiB"
+"""
+
+
+def write(tmp_path, text):
+    path = tmp_path / "budgets.toml"
+    path.write_text(text)
+    return path
+
+
+def test_limits_are_found_by_their_key(tmp_path):
+    budgets = load_budgets(write(tmp_path, GOOD))
+    assert budgets.quality("m", "none", "abcdef") == {
+        "f1": 0.9,
+        "hallucination_rate.clean": 0.01,
+        "hallucination_rate.scanned": 0.05,
+    }
+    assert budgets.cost("m", "none", "cpu") == {"latency_p95_s": 2, "peak_rss_bytes": 1.5 * 2**30}
+    assert budgets.quality("m", "none", "xyz") == {}
+    assert budgets.quality("m", "int8", "abcdef") == {}
+    assert budgets.cost("m", "none", "h200") == {}
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "expected"),
+    [
+        ("f1 = 0.9", "f2 = 0.9", "unknown metric 'f2'; did you mean f1"),
+        ("f1 = 0.9", "f1 = -1", "f1 = -1.0 is not a limit"),
+        ("f1 = 0.9", 'f1 = "high"', "f1 = 'high' is not a limit"),
+        ("f1 = 0.9", "value_rate = 0.9", "value_rate is descriptive"),
+        ('"1.5 GiB"', '"1.5 GB"', 'write a number in B or text such as "1.5 GiB"'),
+        ('corpus = "abc"', "", 'needs corpus = "..."'),
+        ("[[cost]]", "[[costs]]", "unknown section 'costs'"),
+        ("f1 = 0.9", "f1 = ", "cannot be read as TOML"),
+    ],
+)
+def test_mistakes_are_named(tmp_path, old, new, expected):
+    path = write(tmp_path, GOOD.replace(old, new))
+    with pytest.raises(BudgetError) as caught:
+        load_budgets(path)
+    assert expected in str(caught.value).replace("-1 ", "-1.0 ")
+    assert str(path) in str(caught.value)
+
+
+def test_two_entries_for_one_key(tmp_path):
+    with pytest.raises(BudgetError, match="entry 2: a second entry for m, none, abc"):
+        load_budgets(write(tmp_path, GOOD + '[[quality]]\nmodel = "m"\nquantization = "none"\ncorpus = "abc"\n'))
+
+
+def test_the_project_s_budgets_are_for_the_bundled_corpus():
+    budgets = load_budgets(Path(BUNDLED_CORPUS).parent / "budgets.toml")
+    corpus = load_corpus(BUNDLED_CORPUS)
+    assert budgets.quality("ocr-rules", "none", corpus.identity)["f1"] > 0
+    assert budgets.cost("ocr-rules", "none", "cpu")["peak_rss_bytes"] > 0
