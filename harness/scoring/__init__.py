@@ -1,0 +1,28 @@
+"""Scoring: compare by kind, five outcomes a field, rates with intervals by document."""
+
+from __future__ import annotations
+
+from harness.scoring.aggregate import RATES, counts, document_f1, rates
+from harness.scoring.comparison import Comparison, compare
+from harness.scoring.document import score_document
+from harness.scoring.outcomes import Counts, DocumentScore, ErrorClass, FieldScore, LineItemScore, Outcome
+
+__all__ = [
+    "RATES",
+    "SCORER_VERSION",
+    "Comparison",
+    "Counts",
+    "DocumentScore",
+    "ErrorClass",
+    "FieldScore",
+    "LineItemScore",
+    "Outcome",
+    "compare",
+    "counts",
+    "document_f1",
+    "rates",
+    "score_document",
+]
+
+SCORER_VERSION = "1"
+"""Raised whenever the same response could score differently: scores compare only within one version."""

@@ -1,0 +1,116 @@
+"""What can happen to one field, and the counts and rates that follow from it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from enum import StrEnum
+
+__all__ = ["Counts", "DocumentScore", "ErrorClass", "FieldScore", "LineItemScore", "Outcome"]
+
+
+class Outcome(StrEnum):
+    """The five outcomes of a judged field, and the sixth that keeps a crash from earning points."""
+
+    CORRECT = "correct"
+    WRONG = "wrong"
+    OMITTED = "omitted"
+    """Truth present; nothing given, or said to be absent."""
+    HALLUCINATED = "hallucinated"
+    """Truth absent; a value given."""
+    ABSENT = "absent"
+    """Truth absent, and said to be absent: correctly absent."""
+    UNANSWERED = "unanswered"
+    """Truth absent, and the field not mentioned at all (or the response unusable): neither right nor invented."""
+
+
+class ErrorClass(StrEnum):
+    """Why a wrong value is wrong, where that can be told."""
+
+    VALUE = "value"
+    FORMAT = "format"
+    """The answer cannot be read as the field's kind at all."""
+    DAY_MONTH_SWAP = "day-month-swap"
+    SIGN = "sign"
+    OTHER_FIELD = "other-field"
+    """The answer is the true value of another field of this document."""
+    ITEM_COUNT = "item-count"
+    ITEM_ORDER = "item-order"
+    """The right entries in another order."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FieldScore:
+    """One judged field of one document."""
+
+    field: str
+    outcome: Outcome
+    truth: str | None
+    answer: str | None
+    """As given; None for absent or missing."""
+    similarity: float | None = None
+    """ANLS in 0..1, the soft column; None where the truth is absent."""
+    error: ErrorClass | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LineItemScore:
+    """DESCRIPTIONS, QUANTITIES and PRICES as aligned records (optimal assignment of rows)."""
+
+    cells_correct: int
+    cells_truth: int
+    cells_answer: int
+    rows_exact: int
+    rows_truth: int
+    rows_answer: int
+    in_order: bool
+    """Whether the matched rows keep the truth's order."""
+    rows_matched: int = 0
+    """Row pairs with at least one equal cell."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DocumentScore:
+    """One document: the unit of every interval and test."""
+
+    document: str
+    fields: Mapping[str, FieldScore]
+    """Judged fields only."""
+    line_items: LineItemScore | None
+    diagnostics: Mapping[str, bool]
+    """Checks that need no truth, such as `abn_checksum` or `gst_is_total_over_11`; only those that apply."""
+    parsable: bool
+    notes: Sequence[str] = ()
+
+    @property
+    def counts(self) -> Counts:
+        """Outcome counts over the judged fields."""
+        return Counts.of(score.outcome for score in self.fields.values())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Counts:
+    """How many fields ended in each outcome. Rates are None where nothing could have been counted."""
+
+    correct: int = 0
+    wrong: int = 0
+    omitted: int = 0
+    hallucinated: int = 0
+    absent: int = 0
+    unanswered: int = 0
+
+    @classmethod
+    def of(cls, outcomes: object) -> Counts:
+        """Count an iterable of Outcome."""
+        tally = dict.fromkeys((f.name for f in fields(cls)), 0)
+        for outcome in outcomes:  # type: ignore[attr-defined]
+            tally[outcome.value] += 1
+        return cls(**tally)
+
+    def __add__(self, other: Counts) -> Counts:
+        return Counts(**{f.name: getattr(self, f.name) + getattr(other, f.name) for f in fields(self)})
+
+    @property
+    def judged(self) -> int:
+        """All fields the ground truth speaks of."""
+        return self.correct + self.wrong + self.omitted + self.hallucinated + self.absent + self.unanswered

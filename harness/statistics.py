@@ -1,0 +1,378 @@
+"""Intervals and tests in which the document is the unit; pure functions that give None, never NaN.
+
+Fields of one page fail together, so counting each field as an independent trial makes intervals too narrow
+and tests too eager. Everything here therefore takes one entry per document.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from random import Random
+from statistics import NormalDist, fmean, stdev
+from typing import Literal
+
+__all__ = [
+    "Alternative",
+    "Estimate",
+    "PairedDifference",
+    "bootstrap_interval",
+    "documents_needed",
+    "mean_interval",
+    "minimum_detectable_drop",
+    "paired_difference",
+    "quantile_interval",
+    "ratio_interval",
+    "sign_flip_test",
+    "t_quantile",
+    "wilson_interval",
+]
+
+Alternative = Literal["two-sided", "less", "greater"]
+
+_EXACT_FLIPS = 16
+"""Up to this many nonzero differences every sign pattern is enumerated (65,536 of them)."""
+_ROUNDING = 1e-9
+"""Relative slack for sums of floats that are equal on paper."""
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """A number with its confidence interval."""
+
+    value: float | None
+    """None when nothing could be counted."""
+    low: float | None
+    high: float | None
+    """None where n is too small for the bound to exist."""
+    n: int
+    """Documents that entered."""
+    method: str
+
+
+@dataclass(frozen=True, slots=True)
+class PairedDifference:
+    """Mean per-document difference between two cells, over the documents that both have."""
+
+    mean: float | None
+    """None without a common document."""
+    low: float | None
+    high: float | None
+    """None below two documents, and when all differences are equal: the spread is then unknown, not 0."""
+    p: float | None
+    """Two-sided sign-flip p-value."""
+    n: int
+    """Documents in both."""
+    changed: int
+    """Documents whose difference is not zero; 0 means that the two are identical document by document."""
+
+
+def _check_confidence(confidence: float) -> None:
+    if not 0.0 < confidence < 1.0:
+        raise ValueError(f"confidence must lie between 0 and 1, not {confidence}")
+
+
+@lru_cache(maxsize=256)
+def _z(confidence: float) -> float:
+    """The two-sided normal quantile: 1.96 for 0.95."""
+    _check_confidence(confidence)
+    return NormalDist().inv_cdf(0.5 + confidence / 2)
+
+
+def _t_central(t: float, df: int) -> float:
+    """P(-t < T < t) for Student's t, a finite sum for whole df (Abramowitz & Stegun 26.7.3 and 26.7.4)."""
+    theta = math.atan(t / math.sqrt(df))
+    sine, cosine_squared = math.sin(theta), math.cos(theta) ** 2
+    odd = df % 2
+    term = total = math.cos(theta) if odd else 1.0
+    for k in range(2 + odd, df - 1, 2):
+        term *= cosine_squared * (k - 1) / k
+        total += term
+    if not odd:
+        return sine * total
+    return 2 / math.pi * (theta + (sine * total if df > 1 else 0.0))
+
+
+@lru_cache(maxsize=4096)
+def t_quantile(confidence: float, df: int) -> float:
+    """The two-sided quantile of Student's t: P(-q < T < q) = confidence, for whole `df` >= 1.
+
+    Bisection on the exact sum up to 60 degrees of freedom; beyond that the expansion of Abramowitz & Stegun
+    26.7.5, whose error is then below 1e-7 for any confidence up to 0.999.
+    """
+    _check_confidence(confidence)
+    if df < 1:
+        raise ValueError(f"degrees of freedom must be at least 1, not {df}")
+    z = _z(confidence)
+    if df > 60:
+        terms = (
+            (z**3 + z) / 4,
+            (5 * z**5 + 16 * z**3 + 3 * z) / 96,
+            (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / 384,
+            (79 * z**9 + 776 * z**7 + 1482 * z**5 - 1920 * z**3 - 945 * z) / 92160,
+        )
+        return z + math.fsum(term / df**power for power, term in enumerate(terms, 1))
+    low, high = z, 2 * z
+    while _t_central(high, df) < confidence:
+        high *= 2
+    while (middle := (low + high) / 2) not in (low, high):
+        low, high = (middle, high) if _t_central(middle, df) < confidence else (low, middle)
+    return low
+
+
+def _wilson(share: float, n: float, z: float) -> tuple[float, float]:
+    """Wilson's score interval for `share` seen in `n` trials; `n` need not be whole."""
+    centre = share + z * z / (2 * n)
+    half = z * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
+    scale = 1 + z * z / n
+    return min(share, max(0.0, (centre - half) / scale)), max(share, min(1.0, (centre + half) / scale))
+
+
+def wilson_interval(successes: float, trials: float, confidence: float = 0.95) -> Estimate:
+    """A share of independent trials, one trial a document (Wilson 1927, JASA 22:209-212)."""
+    if not 0 <= successes <= trials:
+        raise ValueError(f"{successes} successes of {trials} trials")
+    z = _z(confidence)
+    if trials == 0:
+        return Estimate(None, None, None, 0, "wilson")
+    share = successes / trials
+    return Estimate(share, *_wilson(share, trials, z), int(trials), "wilson")
+
+
+def _effective_size(pairs: Sequence[tuple[float, float]], share: float, confidence: float) -> float:
+    """How many independent trials the clustered trials are worth, for a Wilson interval."""
+    k, total = len(pairs), math.fsum(d for _, d in pairs)
+    if k == 1 or not 0.0 < share < 1.0:
+        return k
+    residuals = math.fsum((n - share * d) ** 2 for n, d in pairs)
+    if residuals <= (_ROUNDING * total) ** 2:
+        return k
+    variance = k / (k - 1) * residuals / total**2
+    # one trial a document has v = share (1 - share) / (k - 1): the factor makes that worth exactly k trials
+    size = share * (1 - share) / variance * (total / (total - 1) if total > 1 else 1.0)
+    few_clusters = t_quantile(confidence, max(1, round(total) - 1)) / t_quantile(confidence, k - 1)
+    return min(size * min(1.0, few_clusters) ** 2, total)
+
+
+def ratio_interval(
+    numerators: Sequence[float], denominators: Sequence[float], confidence: float = 0.95
+) -> Estimate:
+    """A ratio of sums, sum(N) / sum(D), such as precision or F1, with one (N, D) entry per document.
+
+    The interval is Wilson's (1927), taken at the effective sample size of the cluster-robust,
+    Taylor-linearised variance v = k/(k-1) sum((N_i - R D_i)^2) / (sum D)^2 over the k documents with D_i > 0:
+    n_eff = M/(M-1) R(1-R)/v, with M = sum D, times (t[M-1] / t[k-1])^2 for few documents, and at most M (Korn
+    & Graubard 1998, Survey Methodology 24:193-201; Dean & Pagano 2015, J. Surv. Stat. Methodol. 3:484-503).
+    Where v says nothing (one document, no spread, or R of 0 or 1) n_eff = k: the fields of a document count
+    as one trial. With one trial a document this is plain Wilson. N may be fractional; 0 <= N_i <= D_i or
+    ValueError. Documents with D_i = 0 do not enter; value is None if none is left.
+    """
+    _check_confidence(confidence)
+    pairs = [(float(n), float(d)) for n, d in zip(numerators, denominators, strict=True)]
+    if any(not 0 <= n <= d * (1 + _ROUNDING) for n, d in pairs):
+        raise ValueError("each numerator must lie between 0 and its denominator")
+    pairs = [pair for pair in pairs if pair[1] > 0]
+    method = "wilson, clustered by document"
+    if not pairs:
+        return Estimate(None, None, None, 0, method)
+    share = min(1.0, math.fsum(n for n, _ in pairs) / math.fsum(d for _, d in pairs))
+    size = _effective_size(pairs, share, confidence)
+    return Estimate(share, *_wilson(share, size, _z(confidence)), len(pairs), method)
+
+
+def mean_interval(values: Sequence[float], confidence: float = 0.95) -> Estimate:
+    """A mean with Student's t interval; bounds are None below two values, and when all values are equal."""
+    _check_confidence(confidence)
+    n = len(values)
+    if n == 0:
+        return Estimate(None, None, None, 0, "t")
+    if min(values) == max(values):
+        return Estimate(float(values[0]), None, None, n, "t")
+    mean = fmean(values)
+    half = t_quantile(confidence, n - 1) * stdev(values) / math.sqrt(n)
+    return Estimate(mean, mean - half, mean + half, n, "t")
+
+
+def _quantile(ordered: Sequence[float], q: float) -> float:
+    """Linear interpolation between order statistics (Hyndman & Fan type 7, numpy's default)."""
+    position = q * (len(ordered) - 1)
+    below = math.floor(position)
+    above = min(below + 1, len(ordered) - 1)
+    return ordered[below] + (ordered[above] - ordered[below]) * (position - below)
+
+
+@lru_cache(maxsize=256)
+def _quantile_ranks(n: int, q: float, confidence: float) -> tuple[int | None, int | None]:
+    """1-based ranks of the order statistics around the quantile; each fails at most (1 - confidence) / 2."""
+    tail = (1 - confidence) / 2
+    log_mass = [
+        math.lgamma(n + 1)
+        - math.lgamma(k + 1)
+        - math.lgamma(n - k + 1)
+        + k * math.log(q)
+        + (n - k) * math.log1p(-q)
+        for k in range(n + 1)
+    ]
+    mass = [math.exp(value) for value in log_mass]
+    low = high = None
+    below = above = 0.0
+    for rank in range(1, n + 1):  # P(fewer than `rank` samples lie under the quantile) <= tail
+        below += mass[rank - 1]
+        if below > tail:
+            break
+        low = rank
+    for rank in range(n, 0, -1):  # P(at least `rank` samples lie under the quantile) <= tail
+        above += mass[rank]
+        if above > tail:
+            break
+        high = rank
+    return low, high
+
+
+def quantile_interval(samples: Sequence[float], q: float, confidence: float = 0.95) -> Estimate:
+    """A quantile of independent samples, with distribution-free bounds (Conover 1999).
+
+    The value interpolates linearly between order statistics; each bound is an order statistic, and None where
+    n is too small for one to hold with the confidence asked: a 95 % bound above the 95th percentile needs 72
+    samples.
+    """
+    _check_confidence(confidence)
+    if not 0.0 < q < 1.0:
+        raise ValueError(f"the quantile must lie between 0 and 1, not {q}")
+    if not samples:
+        return Estimate(None, None, None, 0, "order statistics")
+    ordered = sorted(samples)
+    value = _quantile(ordered, q)
+    low, high = _quantile_ranks(len(ordered), q, confidence)
+    return Estimate(
+        value,
+        # an extreme quantile of few samples can interpolate past its bound
+        None if low is None else min(value, ordered[low - 1]),
+        None if high is None else max(value, ordered[high - 1]),
+        len(ordered),
+        "order statistics",
+    )
+
+
+def bootstrap_interval(
+    values: Sequence[float],
+    statistic: Callable[[Sequence[float]], float] = fmean,
+    *,
+    confidence: float = 0.95,
+    resamples: int = 2000,
+    seed: int = 0,
+) -> Estimate:
+    """Any statistic of per-document values, with the seeded percentile bootstrap over documents.
+
+    Percentile and not BCa, which breaks on ties: with all differences zero it gives NaN. Bounds are None
+    below two values, and when all values are equal, where resampling shows nothing.
+    """
+    _check_confidence(confidence)
+    n = len(values)
+    if n == 0:
+        return Estimate(None, None, None, 0, "bootstrap")
+    if min(values) == max(values):
+        return Estimate(statistic(values), None, None, n, "bootstrap")
+    random = Random(seed)
+    draws = sorted(statistic(random.choices(values, k=n)) for _ in range(resamples))
+    tail = (1 - confidence) / 2
+    return Estimate(statistic(values), _quantile(draws, tail), _quantile(draws, 1 - tail), n, "bootstrap")
+
+
+def _flipped_sums(sizes: Sequence[float], draws: int, seed: int) -> Sequence[float]:
+    """Sums of `sizes` under every sign pattern, or under `draws` random ones when there are too many."""
+    if len(sizes) <= _EXACT_FLIPS:
+        sums = [0.0]
+        for size in sizes:
+            sums = [total + size for total in sums] + [total - size for total in sums]
+        return sums
+    import numpy
+
+    # RandomState, for its stream is frozen across numpy versions: the same evidence gives the same p
+    signs = numpy.random.RandomState(seed).randint(0, 2, size=(draws, len(sizes)), dtype=numpy.int8)
+    result: list[float] = ((2.0 * signs - 1.0) @ numpy.asarray(sizes)).tolist()
+    return result
+
+
+def sign_flip_test(
+    differences: Sequence[float],
+    alternative: Alternative = "two-sided",
+    *,
+    draws: int = 20_000,
+    seed: int = 0,
+) -> float:
+    """p-value of paired differences being symmetric about zero: the share of sign patterns as extreme.
+
+    Exact with up to 16 nonzero differences; beyond that seeded Monte Carlo, (hits + 1) / (draws + 1), so that
+    it is never 0 (Phipson & Smyth 2010). 'greater' asks whether the mean is above zero. 1.0 without a nonzero
+    difference.
+    """
+    if alternative not in ("two-sided", "less", "greater"):
+        raise ValueError(f"alternative must be two-sided, less or greater, not {alternative!r}")
+    sizes = [float(d) for d in differences if d]
+    if not sizes:
+        return 1.0
+    seen = math.fsum(sizes)
+    slack = _ROUNDING * math.fsum(map(abs, sizes))
+    sums = _flipped_sums(sizes, draws, seed)
+    if alternative == "two-sided":
+        hits = sum(abs(total) >= abs(seen) - slack for total in sums)
+    elif alternative == "greater":
+        hits = sum(total >= seen - slack for total in sums)
+    else:
+        hits = sum(total <= seen + slack for total in sums)
+    return hits / len(sums) if len(sizes) <= _EXACT_FLIPS else (hits + 1) / (len(sums) + 1)
+
+
+def paired_difference(
+    a: Mapping[str, float], b: Mapping[str, float], confidence: float = 0.95
+) -> PairedDifference:
+    """Compare two cells document by document: mean of a - b, Student's t interval, sign-flip p-value.
+
+    Documents that only one of them has do not enter; the order of the mappings does not matter.
+    """
+    differences = [a[document] - b[document] for document in sorted(a.keys() & b.keys())]
+    mean = mean_interval(differences, confidence)
+    return PairedDifference(
+        mean=mean.value,
+        low=mean.low,
+        high=mean.high,
+        p=sign_flip_test(differences) if differences else None,
+        n=len(differences),
+        changed=sum(1 for d in differences if d),
+    )
+
+
+def minimum_detectable_drop(
+    differences: Sequence[float] | None = None,
+    *,
+    sd: float | None = None,
+    n: int | None = None,
+    alpha: float = 0.05,
+    power: float = 0.8,
+) -> float | None:
+    """The smallest true mean drop that a one-sided test at `alpha` would notice with probability `power`.
+
+    (z[1-alpha] + z[power]) sd / sqrt(n), the normal approximation (Miller 2024, arXiv:2411.00640).
+    Give the observed differences, or `sd` of the per-document difference and `n` documents. None below two
+    documents, and when the differences show no spread.
+    """
+    if differences is not None:
+        n = len(differences)
+        sd = stdev(differences) if n > 1 else 0.0
+    if sd is None or n is None:
+        raise ValueError("give differences, or sd and n")
+    if n < 2 or sd <= 0:
+        return None
+    normal = NormalDist()
+    return (normal.inv_cdf(1 - alpha) + normal.inv_cdf(power)) * sd / math.sqrt(n)
+
+
+def documents_needed(drop: float, sd: float, *, alpha: float = 0.05, power: float = 0.8) -> int:
+    """How many documents a one-sided test at `alpha` needs to notice a mean drop of `drop` with `power`."""
+    if drop <= 0 or sd < 0:
+        raise ValueError("the drop must be positive and the spread not negative")
+    normal = NormalDist()
+    return max(2, math.ceil(((normal.inv_cdf(1 - alpha) + normal.inv_cdf(power)) * sd / drop) ** 2))

@@ -1,0 +1,1 @@
+"""Measurements of the suite itself; too long for every test run."""
