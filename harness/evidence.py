@@ -149,6 +149,8 @@ class GateRecord:
     low: float | None = None
     high: float | None = None
     n: int | None = None
+    bound: str | None = None
+    """`at least` or `at most`: on which side of the limit the metric must lie."""
     limit: float | None = None
     message: str = ""
 

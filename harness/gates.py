@@ -7,7 +7,7 @@ from enum import StrEnum
 
 from harness.metrics import METRICS, Metric, Status
 
-__all__ = ["Gate", "Verdict", "judge"]
+__all__ = ["Bound", "Gate", "Verdict", "judge"]
 
 
 class Verdict(StrEnum):
@@ -19,42 +19,50 @@ class Verdict(StrEnum):
     NO_BUDGET = "no-budget"
 
 
+class Bound(StrEnum):
+    """On which side of its limit a metric must lie; the limit itself is allowed."""
+
+    AT_LEAST = "at least"
+    AT_MOST = "at most"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Gate:
     """One judged metric, with the sentence that people read."""
 
     metric: str
     verdict: Verdict
+    bound: Bound
     limit: float | None
     estimate: Metric
     message: str
 
 
-def judge(name: str, estimate: Metric, limit: float | None, *, of: str = "", at_most: bool | None = None) -> Gate:
+def judge(name: str, estimate: Metric, limit: float | None, *, of: str = "", bound: Bound | None = None) -> Gate:
     """Compare `estimate` of metric `name` (over the part `of` the documents, if named) with `limit`.
 
-    The metric's better direction says on which side of the limit it must lie, unless `at_most` says it.
+    The metric's better direction says on which side of the limit it must lie, unless `bound` says it.
 
-    Where the metric has a 95 % interval, PASS and FAIL need all of it on one side of the limit. Where it has none
-    (a peak, a count), the value itself decides. No limit is NO_BUDGET, and nothing measured is INCONCLUSIVE.
+    PASS and FAIL need all of the 95 % interval on one side of the limit; too few documents for an interval are
+    INCONCLUSIVE, and so is nothing measured. Of a metric that is not sampled (a peak), the value itself decides.
+    No limit is NO_BUDGET.
     """
 
     def gate(verdict: Verdict, why: str) -> Gate:
-        return Gate(metric=label, verdict=verdict, limit=limit, estimate=estimate, message=why)
+        return Gate(metric=label, verdict=verdict, bound=side, limit=limit, estimate=estimate, message=why)
 
     label = f"{name}.{of}" if of else name
     unit = METRICS[name].unit
-    below = not METRICS[name].higher_is_better if at_most is None else at_most
-    bound = "at most" if below else "at least"
+    side = bound or (Bound.AT_LEAST if METRICS[name].higher_is_better else Bound.AT_MOST)
     if limit is None:
         return gate(Verdict.NO_BUDGET, f"{label}: no budget is set")
     if estimate.value is None or estimate.status is Status.NOT_MEASURED:
-        return gate(Verdict.INCONCLUSIVE, f"{label}: not measured, so {bound} {limit:g} {unit} cannot be judged")
+        return gate(Verdict.INCONCLUSIVE, f"{label}: not measured, so {side} {limit:g} {unit} cannot be judged")
     low, high = estimate.low, estimate.high
-    if low is None and high is None:
+    if not METRICS[name].sampled:
         low = high = estimate.value
-    shown = f"{label} {estimate.value:.4g} {_interval(estimate)}{unit}, {bound} {limit:g} required, n={estimate.n}"
-    good, bad, sign = (high, low, -1) if below else (low, high, 1)
+    shown = f"{label} {estimate.value:.4g} {_interval(estimate)}{unit}, {side} {limit:g} required, n={estimate.n}"
+    good, bad, sign = (high, low, -1) if side is Bound.AT_MOST else (low, high, 1)
     if good is not None and sign * (good - limit) >= 0:
         return gate(Verdict.PASS, shown)
     if bad is not None and sign * (bad - limit) < 0:

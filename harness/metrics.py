@@ -28,6 +28,8 @@ class MetricDefinition:
     unit: str
     definition: str
     higher_is_better: bool | None
+    sampled: bool = True
+    """Whether it is an estimate from a sample of documents, so that a verdict on it needs an interval."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +53,9 @@ def _define() -> dict[str, MetricDefinition]:
     def cost(unit: str, definition: str, higher_is_better: bool = False) -> MetricDefinition:
         return MetricDefinition(unit=unit, definition=definition, higher_is_better=higher_is_better)
 
+    def single(unit: str, definition: str) -> MetricDefinition:
+        return MetricDefinition(unit=unit, definition=definition, higher_is_better=False, sampled=False)
+
     return {
         "f1": quality("2C / (2C + 2W + O + H): harmonic mean of precision and recall over all judged fields"),
         "precision": quality("C / (C + W + H): of the values given, the share that is right"),
@@ -72,18 +77,18 @@ def _define() -> dict[str, MetricDefinition]:
         "parse_rate": quality("share of answers in which at least one field could be recognised"),
         "anls": quality("mean normalised Levenshtein similarity over printed values, 0 below one half: a soft column"),
         "line_item_f1": quality("F1 over line-item cells after optimal alignment of rows"),
-        "line_item_row_exact": quality("share of printed line items of which every judged cell is right"),
+        "line_item_row_exact": quality("rows with every cell right / mean of rows printed and rows given"),
         "line_item_order": quality("share of documents whose matched line items keep the printed order"),
         "answer_rate": quality("share of documents that ended in an answer rather than in a typed failure"),
         "latency_s": cost("s", "median time from request to text at batch 1, image decoding included"),
         "latency_p90_s": cost("s", "90th percentile of the same"),
         "latency_p95_s": cost("s", "95th percentile of the same"),
         "latency_p99_s": cost("s", "99th percentile of the same"),
-        "latency_cv": cost("ratio", "standard deviation over mean of the same"),
+        "latency_cv": single("ratio", "standard deviation over mean of the same"),
         "preprocess_s": cost("s", "median time to decode and prepare the image"),
         "ttft_s": cost("s", "median time to first token"),
         "tpot_s": cost("s", "median time per output token after the first"),
-        "load_s": cost(
+        "load_s": single(
             "s",
             "from the request to load until a first image was answered, in a fresh process; the state "
             "of the file cache is not controlled. Never part of latency",
@@ -91,15 +96,15 @@ def _define() -> dict[str, MetricDefinition]:
         "docs_per_min": cost("1/min", "60 x answered documents / summed latency, one at a time", True),
         "output_tok_per_s": cost("1/s", "generated token ids / generation time; prompt tokens never count", True),
         "prompt_tok_per_s": cost("1/s", "prompt tokens / time to first token", True),
-        "peak_rss_bytes": cost(
+        "peak_rss_bytes": single(
             "B",
             "highest resident memory of the worker during inference: the kernel's high-water "
             "mark where it can be reset, otherwise samples every 10 ms; at least 3 samples",
         ),
-        "peak_anonymous_bytes": cost("B", "highest anonymous part of it (mapped model files excluded), by sampling"),
-        "load_peak_rss_bytes": cost("B", "highest resident memory of the worker while loading"),
-        "weights_bytes": cost("B", "bytes of parameters and buffers as loaded"),
-        "peak_vram_bytes": cost("B", "highest device memory during inference, all devices summed"),
+        "peak_anonymous_bytes": single("B", "highest anonymous part of it (mapped model files excluded), by sampling"),
+        "load_peak_rss_bytes": single("B", "highest resident memory of the worker while loading"),
+        "weights_bytes": single("B", "bytes of parameters and buffers as loaded"),
+        "peak_vram_bytes": single("B", "highest device memory during inference, all devices summed"),
         "energy_j": cost("J", "energy per document above nothing, from a counter over windows of at least 1 s"),
         "j_per_output_tok": cost("J", "energy per generated token id"),
     }

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import math
 import statistics
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from harness.cells import Failure, Role
 from harness.evidence import CellRecord, DocumentRecord, Evidence, ReadingRecord
 from harness.metrics import METRICS, Metric, Status, measured, not_measured
 from harness.responses import ParsedResponse, parse_response
 from harness.scoring import DocumentScore, document_f1, rates, score_document
-from harness.statistics import Estimate, paired_difference, quantile_interval, ratio_interval
+from harness.statistics import Estimate, mean_interval, quantile_interval, ratio_interval
 
 __all__ = ["MINIMUM_MEMORY_SAMPLES", "CellResult", "cell_results", "result_of"]
 
@@ -87,14 +86,12 @@ class CellResult:
 
 
 def _above_floor(scores: Iterable[DocumentScore]) -> Estimate:
-    gains, floors = {}, {}
-    for score in scores:
-        c = score.counts
-        if c.judged:
-            gains[score.document] = (c.correct + c.absent) / c.judged
-            floors[score.document] = (c.absent + c.hallucinated + c.unanswered) / c.judged
-    paired = paired_difference(gains, floors)
-    return Estimate(value=paired.mean, low=paired.low, high=paired.high, n=paired.n, method="paired t over documents")
+    """Per document, accuracy minus floor: (C + A) - (A + H + U), over the judged fields."""
+    tallies = [c for score in scores if (c := score.counts).judged]
+    mean = mean_interval([(c.correct - c.hallucinated - c.unanswered) / c.judged for c in tallies])
+    if mean.value is not None and mean.low is None and mean.n > 1:  # alike on every document
+        return replace(mean, low=mean.value, high=mean.value)
+    return mean
 
 
 def _quantile(name: str, samples: Sequence[float], q: float) -> Metric:
@@ -105,14 +102,25 @@ def _speed(readings: Iterable[ReadingRecord]) -> dict[str, Metric]:
     answered = [r for r in readings if r.latency_s is not None]
     latencies = [r.latency_s for r in answered if r.latency_s is not None]
     found = {name: _quantile(name, latencies, q) for name, q in _LATENCIES.items()}
-    for name in ("preprocess_s", "ttft_s", "tpot_s"):
+    prepared = [sum(r.phases[name] for name in ("decode_s", "preprocess_s") if name in r.phases) for r in answered]
+    found["preprocess_s"] = _quantile("preprocess_s", [s for s in prepared if s > 0], 0.5)
+    for name in ("ttft_s", "tpot_s"):
         found[name] = _quantile(name, [r.phases[name] for r in answered if name in r.phases], 0.5)
-    if len(latencies) > 1 and (total := math.fsum(latencies)) > 0:
+    if len(latencies) > 1 and min(latencies) > 0:
         found["latency_cv"] = _plain(
             "latency_cv", statistics.stdev(latencies) / statistics.fmean(latencies), len(latencies)
         )
-        found["docs_per_min"] = _plain("docs_per_min", 60 * len(latencies) / total, len(latencies))
+        found["docs_per_min"] = measured("docs_per_min", _per_minute(mean_interval(latencies)))
     return found
+
+
+def _per_minute(mean_s: Estimate) -> Estimate:
+    """Documents a minute, one at a time, from the mean seconds a document."""
+
+    def rate(seconds: float | None) -> float | None:
+        return 60 / seconds if seconds is not None and seconds > 0 else None
+
+    return replace(mean_s, value=rate(mean_s.value), low=rate(mean_s.high), high=rate(mean_s.low))
 
 
 def _plain(name: str, value: float | None, n: int) -> Metric:

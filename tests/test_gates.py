@@ -2,7 +2,7 @@
 
 import pytest
 
-from harness.gates import Verdict, judge
+from harness.gates import Bound, Verdict, judge
 from harness.metrics import Metric, Status, not_measured
 
 
@@ -25,6 +25,7 @@ def metric(value, low=None, high=None, unit="ratio"):
         ("peak_rss_bytes", metric(100.0, unit="B"), 100, Verdict.PASS),
         ("peak_rss_bytes", metric(101.0, unit="B"), 100, Verdict.FAIL),
         ("latency_p95_s", metric(1.0, 0.9, None, unit="s"), 2.0, Verdict.INCONCLUSIVE),
+        ("latency_s", metric(1.0, unit="s"), 2.0, Verdict.INCONCLUSIVE),
         ("latency_p95_s", metric(3.0, 2.5, None, unit="s"), 2.0, Verdict.FAIL),
         ("docs_per_min", metric(50.0, 45.0, 55.0, unit="1/min"), 40, Verdict.PASS),
     ],
@@ -41,5 +42,5 @@ def test_message_carries_the_evidence():
 
 
 def test_a_control_may_turn_the_direction_round():
-    assert judge("accuracy_above_floor", metric(0.0, 0.0, 0.0), 0.02, at_most=True).verdict is Verdict.PASS
-    assert judge("accuracy_above_floor", metric(0.3, 0.2, 0.4), 0.02, at_most=True).verdict is Verdict.FAIL
+    assert judge("accuracy_above_floor", metric(0.0, 0.0, 0.0), 0.02, bound=Bound.AT_MOST).verdict is Verdict.PASS
+    assert judge("accuracy_above_floor", metric(0.3, 0.2, 0.4), 0.02, bound=Bound.AT_MOST).verdict is Verdict.FAIL
