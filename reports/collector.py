@@ -84,6 +84,7 @@ def _unsettled(gates: Iterable[GateRecord]) -> list[str]:
     gates = list(gates)
     lines = [f"INCONCLUSIVE {g.cell}: {g.message}" for g in gates if g.verdict == Verdict.INCONCLUSIVE]
     without = [g for g in gates if g.verdict == Verdict.NO_BUDGET]
-    for cell in dict.fromkeys(g.cell for g in without):
-        lines.append(f"NO BUDGET for {cell}: {', '.join(g.metric for g in without if g.cell == cell)}")
-    return lines
+    return lines + [
+        f"NO BUDGET for {cell}: {', '.join(g.metric for g in without if g.cell == cell)}"
+        for cell in dict.fromkeys(g.cell for g in without)
+    ]

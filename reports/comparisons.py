@@ -1,0 +1,146 @@
+"""One candidate against another, document by document."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+from harness.results import CellResult
+from harness.statistics import PairedDifference, paired_difference
+
+__all__ = [
+    "Comparison",
+    "Scale",
+    "compare",
+    "compare_all",
+    "compare_at_worst",
+    "oriented",
+    "unanswered_beside",
+]
+
+
+class Scale(StrEnum):
+    """What a comparison's numbers are."""
+
+    DIFFERENCE = "difference"
+    """Mean over documents of a - b; 0 is no difference."""
+    RATIO = "ratio"
+    """Geometric mean over documents of a / b; 1 is no difference."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Comparison:
+    """Cell `a` against cell `b` on the documents that both answered; None where there are too few of them."""
+
+    metric: str
+    scale: Scale
+    a: str
+    b: str
+    value: float | None
+    low: float | None
+    high: float | None
+    """95 % interval over documents; None too where every document shows the same difference."""
+    p: float | None
+    """Two-sided sign-flip permutation over documents."""
+    n: int
+    changed: int
+    """Documents on which the two differ at all."""
+
+    @property
+    def reversed(self) -> Comparison:
+        """The same, seen from the other cell."""
+
+        def turned(value: float | None) -> float | None:
+            if value is None:
+                return None
+            return -value if self.scale is Scale.DIFFERENCE else 1 / value
+
+        return replace(
+            self, a=self.b, b=self.a, value=turned(self.value), low=turned(self.high), high=turned(self.low)
+        )
+
+    @property
+    def above(self) -> bool:
+        """Whether the whole interval lies above 'no difference'."""
+        return self.low is not None and self.low > (0.0 if self.scale is Scale.DIFFERENCE else 1.0)
+
+    @property
+    def below(self) -> bool:
+        """Whether the whole interval lies below 'no difference'."""
+        return self.high is not None and self.high < (0.0 if self.scale is Scale.DIFFERENCE else 1.0)
+
+
+def _log_latency(result: CellResult) -> Mapping[str, float]:
+    readings = result.readings.items()
+    return {
+        d: math.log(r.latency_s) for d, r in readings if r.failure is None and r.latency_s and r.latency_s > 0
+    }
+
+
+def compare(metric: str, a: CellResult, b: CellResult) -> Comparison:
+    """Compare two cells on `f1` (mean difference of document F1) or `latency_s` (geometric mean ratio)."""
+    if metric == "f1":
+        return _difference(a.cell, b.cell, paired_difference(a.document_f1(), b.document_f1()))
+    found = paired_difference(_log_latency(a), _log_latency(b))
+
+    def ratio(log: float | None) -> float | None:
+        return None if log is None else math.exp(log)
+
+    return Comparison(
+        metric="latency_s",
+        scale=Scale.RATIO,
+        a=a.cell,
+        b=b.cell,
+        value=ratio(found.mean),
+        low=ratio(found.low),
+        high=ratio(found.high),
+        p=found.p,
+        n=found.n,
+        changed=found.changed,
+    )
+
+
+def compare_at_worst(a: CellResult, b: CellResult) -> Comparison:
+    """F1 of `a` against `b`, each document that only `b` answered counting 0 for `a`: a bound, never a score."""
+    other, own = b.document_f1(), a.document_f1()
+    bound = {d: own.get(d, 0.0) for d in other if d in own or d not in a.scores}
+    return _difference(a.cell, b.cell, paired_difference(bound, other))
+
+
+def _difference(a: str, b: str, found: PairedDifference) -> Comparison:
+    return Comparison(
+        metric="f1",
+        scale=Scale.DIFFERENCE,
+        a=a,
+        b=b,
+        value=found.mean,
+        low=found.low,
+        high=found.high,
+        p=found.p,
+        n=found.n,
+        changed=found.changed,
+    )
+
+
+def unanswered_beside(a: CellResult, b: CellResult) -> int:
+    """How many documents `b` answered and `a` did not."""
+    return sum(d not in a.scores for d in b.scores)
+
+
+def oriented(comparisons: Sequence[Comparison], metric: str, a: str, b: str) -> Comparison:
+    """The comparison of `a` against `b` among `comparisons`, which may hold it the other way round."""
+    for c in comparisons:
+        if c.metric == metric and (c.a, c.b) == (a, b):
+            return c
+        if c.metric == metric and (c.a, c.b) == (b, a):
+            return c.reversed
+    raise LookupError(f"no comparison of {a} and {b} on {metric}")
+
+
+def compare_all(candidates: Sequence[CellResult]) -> Sequence[Comparison]:
+    """Every pair of candidates, in order, on F1 and then on latency."""
+    pairs = list(itertools.combinations(candidates, 2))
+    return [compare(metric, a, b) for metric in ("f1", "latency_s") for a, b in pairs]

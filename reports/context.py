@@ -1,0 +1,192 @@
+"""What was run, on what, and what a reader must know before trusting it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from harness.cells import Failure
+from harness.metrics import Metric
+from harness.scoring import SCORER_VERSION
+from reports.formatting import MISSING, escape, format_bytes, format_metric, table
+from reports.summary import CellSummary, Summary
+from reports.tables import cell_name
+
+__all__ = ["cautions", "controls_table", "headline", "provenance_table"]
+
+_SHORT_HASH = 12
+
+
+def headline(summary: Summary) -> str:
+    """Which cells read which documents, on what machine, when."""
+    corpus, run = summary.corpus, summary.run
+    cells = ", ".join(cell_name(c) for c in summary.cells) or "none"
+    identity = str(corpus.get("identity", ""))[:_SHORT_HASH]
+    name = escape(str(corpus.get("name", "unknown corpus")))
+    judged = len(summary.documents)
+    lines = [
+        f"- **Cells:** {cells}",
+        f"- **Documents:** {judged} of {name}" + (f" (identity `{identity}`)" if identity.isalnum() else ""),
+        f"- **Machine:** {_machine({} if run is None else run.provenance)}",
+        f"- **Run:** {'not recorded' if run is None else escape(run.started)}",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _machine(provenance: Mapping[str, Any]) -> str:
+    flat = dict(_flatten(provenance))
+    cores = flat.get("cpu.allowed_cores") or flat.get("cpu.logical_cores")
+    memory = flat.get("limits.memory_bytes") or flat.get("memory_bytes")
+    gpus = [str(g.get("name", "GPU")) for g in flat.get("gpus") or () if isinstance(g, Mapping)]
+    found = [
+        flat.get("cpu.model"),
+        cores and f"{cores} cores",
+        isinstance(memory, int) and f"{format_bytes(memory)} of memory",
+        *(gpus or ["no GPU"] * ("gpus" in flat)),
+        flat.get("os.distribution") or flat.get("os.system"),
+        "python.version" in flat and f"Python {flat['python.version']}",
+    ]
+    return ", ".join(escape(str(part)) for part in found if part) or "not recorded"
+
+
+def cautions(summary: Summary) -> Sequence[str]:
+    """One sentence for each thing that makes this less than a whole, clean run."""
+    evidence = summary.evidence
+    found = []
+    if not evidence.runs:
+        found.append(
+            "The log holds no run record: what was asked, of which corpus and on which machine is unknown."
+        )
+    if not any(c.result.readings for c in summary.cells):
+        found.append("**The log holds no readings: nothing was measured.**")
+    if len(evidence.runs) > 1:
+        found.append(f"The log holds {len(evidence.runs)} runs: it was resumed. {_run_differences(summary)}")
+    if evidence.skipped_lines:
+        lines = "line was" if evidence.skipped_lines == 1 else "lines were"
+        found.append(f"{evidence.skipped_lines} damaged or torn {lines} skipped.")
+    for cell in summary.cells:
+        if missing := cell.result.failures[Failure.NOT_RUN]:
+            found.append(
+                f"Partial: {cell_name(cell)} was not run on {missing} of {cell.overall.documents} documents."
+            )
+        lost = len(evidence.passes[cell.cell].documents) - cell.overall.documents
+        if lost:
+            found.append(
+                f"{cell_name(cell)} was asked to read {lost} documents whose ground truth the log does not hold."
+            )
+    orphans = [c for c in evidence.readings if c not in evidence.passes]
+    if orphans:
+        found.append(
+            f"Left out, because the log does not say what they were asked: {', '.join(map(escape, orphans))}."
+        )
+    if summary.corpus.get("sampled_from"):
+        found.append(
+            "The documents are a sample of a larger corpus: other documents would give other numbers."
+        )
+    sizes = {c.overall.documents for c in summary.candidates}
+    if len(sizes) > 1:
+        shares = [f"{cell_name(c)} {c.overall.documents}" for c in summary.candidates]
+        found.append(f"The candidates were not asked to read the same documents: {', '.join(shares)}.")
+    return found
+
+
+def _run_differences(summary: Summary) -> str:
+    first, last = (
+        {
+            "corpus": r.corpus.get("identity"),
+            "prompt": r.prompt.get("fingerprint"),
+            **dict(_flatten(r.provenance)),
+        }
+        for r in (summary.evidence.runs[0], summary.evidence.runs[-1])
+    )
+    changed = sorted(k for k in first.keys() | last.keys() if first.get(k) != last.get(k))
+    if not changed:
+        return "Corpus, prompt and provenance are the same in the first and the last of them."
+    return f"**Between the first and the last of them these differ: {', '.join(map(escape, changed))}.**"
+
+
+def controls_table(controls: Sequence[CellSummary]) -> str:
+    """Each control with what it must show, and whether it does."""
+    rows = []
+    for cell in controls:
+        expected, verdict = _control_verdict(cell)
+        m = cell.metrics
+        shown = [
+            format_metric(m[n]) for n in ("accuracy", "floor_accuracy", "accuracy_above_floor", "recall")
+        ]
+        rows.append([cell_name(cell), expected, *shown, str(m["accuracy"].n), verdict])
+    header = [
+        "Control",
+        "Must show",
+        "Accuracy %",
+        "Floor %",
+        "Above floor, points",
+        "Recall %",
+        "n",
+        "Verdict",
+    ]
+    return table(header, rows, "llrrrrrl")
+
+
+def _control_verdict(cell: CellSummary) -> tuple[str, str]:
+    m = cell.metrics
+    if cell.cell.startswith("blind:"):
+        expected = "no more than the floor: it was shown blank pages"
+        above = m["accuracy_above_floor"]
+        return expected, _no_more_than_zero(above)
+    if cell.cell == "all-na":
+        expected = "exactly the floor, and no value given"
+        values = (m["accuracy"].value, m["floor_accuracy"].value, m["value_rate"].value)
+        if None in values:
+            return expected, MISSING
+        return expected, "as it must be" if values[0] == values[1] and values[
+            2
+        ] == 0 else "**OFF: do not trust the scores**"
+    return "not stated", "read it yourself"
+
+
+def _no_more_than_zero(above: Metric) -> str:
+    if above.value is None:
+        return MISSING
+    if above.value <= 0:
+        return "as it must be"
+    if above.low is not None and above.low <= 0:
+        return "within chance of the floor"
+    return "**OFF: right without seeing the page**"
+
+
+def provenance_table(summary: Summary, log: str) -> str:
+    """Everything recorded about the run, flattened."""
+    run = summary.run
+    rows = [
+        ["evidence", log],
+        ["evidence SHA-256", f"`{summary.evidence_sha256}`"],
+        ["scorer version", SCORER_VERSION],
+    ]
+    if run is not None:
+        parts: Mapping[str, Any] = {
+            "corpus": {k: v for k, v in run.corpus.items() if k != "unjudged_images"},
+            "prompt": run.prompt,
+            "options": run.options,
+            **run.provenance,
+        }
+        rows += [[escape(name), escape(_text(name, value), 200)] for name, value in _flatten(parts)]
+    return table(["What", "Value"], rows, "l")
+
+
+def _text(name: str, value: Any) -> str:
+    if value is None or value == []:
+        return "none"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if name.endswith("_bytes") and isinstance(value, int):
+        return f"{value} ({format_bytes(value)})"
+    return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+
+
+def _flatten(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            yield from _flatten(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", value

@@ -1,0 +1,40 @@
+"""Figures as PNG bytes, drawn from a summary alone. Importing this imports no matplotlib."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+from reports.figures import cost, detail, quality
+from reports.figures.style import Figure, drawing
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure as Canvas
+
+    from reports.summary import Summary
+
+__all__ = ["FIGURES", "Figure", "draw_figures"]
+
+FIGURES: Mapping[str, Callable[[Summary], tuple[Canvas, str, str] | None]] = MappingProxyType(
+    {
+        "quality": quality.draw_quality,
+        "groups": quality.draw_groups,
+        "fields": detail.draw_fields,
+        "outcomes": detail.draw_outcomes,
+        "latency": cost.draw_latency,
+        "memory": cost.draw_memory,
+    }
+)
+"""By file name: what draws a figure with its title and caption, or gives None where the log has nothing for it."""
+
+
+def draw_figures(summary: Summary) -> Sequence[Figure]:
+    """Draw every figure that the summary has numbers for; the same summary gives the same bytes."""
+    found = []
+    with drawing() as to_png:
+        for name, draw in FIGURES.items():
+            if (drawn := draw(summary)) is not None:
+                canvas, title, caption = drawn
+                found.append(Figure(name=name, title=title, caption=caption, png=to_png(canvas)))
+    return found

@@ -1,0 +1,97 @@
+"""How every figure looks: colours that the colour-blind and a grey printer tell apart, plain text, no clock."""
+
+from __future__ import annotations
+
+import io
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from reports.formatting import shorten
+from reports.summary import CellSummary
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure as Canvas
+
+__all__ = ["CONTROL_GREY", "MARKERS", "PALETTE", "Figure", "canvas", "drawing", "label", "rows_axis", "tidy"]
+
+PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#B8A800")
+"""Okabe & Ito 2008, its yellow darkened for white paper."""
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
+CONTROL_GREY = "#777777"
+_RC: Any = {
+    "font.family": "DejaVu Sans",
+    "font.size": 9,
+    "axes.titlesize": 10,
+    "axes.titleweight": "bold",
+    "axes.titlelocation": "left",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.axisbelow": True,
+    "text.parse_math": False,  # a dollar in a name is a dollar
+    "figure.constrained_layout.use": True,
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Figure:
+    """A drawn figure."""
+
+    name: str
+    """File name without suffix."""
+    title: str
+    caption: str
+    png: bytes
+
+
+@contextmanager
+def drawing() -> Iterator[Callable[[Canvas], bytes]]:
+    """Draw in the project's style whatever a user's matplotlibrc says; yields what turns a canvas into PNG bytes."""
+    import matplotlib
+    from matplotlib import style
+
+    with style.context("default"), matplotlib.rc_context(_RC), warnings.catch_warnings():
+        warnings.filterwarnings(
+            "ignore", message="Glyph .* missing from font"
+        )  # a name in a script DejaVu lacks
+        yield _png
+
+
+def _png(figure: Canvas) -> bytes:
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=150, metadata={"Software": None})
+    return buffer.getvalue()
+
+
+def canvas(
+    width: float, height: float, rows: int = 1, columns: int = 1, **options: Any
+) -> tuple[Canvas, Any]:
+    """A figure of `width` x `height` inches and its axes as a 2-D array, apart from pyplot and its global state."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure as Canvas
+
+    figure = Canvas(figsize=(width, height))
+    FigureCanvasAgg(figure)
+    return figure, figure.subplots(rows, columns, squeeze=False, **options)
+
+
+def label(cell: CellSummary, limit: int = 28) -> str:
+    """A cell's name as an axis shows it."""
+    return f"{shorten(cell.cell, limit)}{' (control)' if cell.is_control else ''}"
+
+
+def rows_axis(axes: Axes, labels: Sequence[str]) -> None:
+    """One labelled row each, the first at the top."""
+    axes.set_yticks(range(len(labels)), labels)
+    axes.set_ylim(len(labels) - 0.5, -0.5)
+    axes.tick_params(axis="y", length=0)
+
+
+def tidy(axes: Axes, title: str, xlabel: str) -> None:
+    """Title, x label with its unit, and a light grid to read values by."""
+    axes.set_title(title)
+    axes.set_xlabel(xlabel)
+    axes.grid(axis="x", color="#dddddd", linewidth=0.8)

@@ -1,0 +1,85 @@
+"""report.json: the same numbers for programs. Null where nothing was measured, never 0 and never NaN."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import asdict, fields
+from typing import Any
+
+from harness.metrics import Metric
+from harness.scoring import SCORER_VERSION, Counts
+from reports.summary import CellSummary, Slice, Summary
+
+__all__ = ["REPORT_SCHEMA", "report_json"]
+
+REPORT_SCHEMA = 1
+"""Raised when a reader of report.json would have to change."""
+
+
+def report_json(summary: Summary) -> str:
+    """The report as JSON text: keys in a fixed order, ending with a newline."""
+    found = {
+        "schema": REPORT_SCHEMA,
+        "provenance": _provenance(summary),
+        "corpus": _corpus(summary),
+        "cells": [_cell(c) for c in summary.cells],
+        "gates": [asdict(g) for g in summary.evidence.gates],
+        "comparisons": [asdict(c) for c in summary.comparisons],
+        "winners": [asdict(w) for w in summary.winners],
+    }
+    text = json.dumps(found, indent=1, ensure_ascii=True, allow_nan=False)
+    # one metric a line, so that people can read it and a diff shows the metric; no JSON string holds a line break
+    return re.sub(r"\{[^{}\[\]]*\}", lambda flat: re.sub(r"\n\s*", " ", flat[0]), text) + "\n"
+
+
+def _provenance(summary: Summary) -> dict[str, Any]:
+    run = summary.run
+    asked = {} if run is None else {"started": run.started, "prompt": run.prompt, "options": run.options}
+    log = {
+        "sha256": summary.evidence_sha256,
+        "runs": len(summary.evidence.runs),
+        "skipped_lines": summary.evidence.skipped_lines,
+    }
+    return {
+        **({} if run is None else dict(sorted(run.provenance.items()))),
+        **asked,
+        "evidence": log,
+        "scorer_version": SCORER_VERSION,
+    }
+
+
+def _corpus(summary: Summary) -> dict[str, Any]:
+    return {**dict(sorted(summary.corpus.items())), "documents_asked": len(summary.documents)}
+
+
+def _metric(metric: Metric) -> dict[str, Any]:
+    return asdict(metric)
+
+
+def _metrics(part: Slice) -> dict[str, Any]:
+    return {name: _metric(metric) for name, metric in part.metrics.items()}
+
+
+def _counts(part: Slice) -> dict[str, int | None]:
+    return {f.name: None if part.counts is None else getattr(part.counts, f.name) for f in fields(Counts)}
+
+
+def _group(part: Slice) -> dict[str, Any]:
+    return {"documents": part.documents, "answered": part.answered, **_counts(part), **_metrics(part)}
+
+
+def _cell(cell: CellSummary) -> dict[str, Any]:
+    return {
+        "cell": cell.cell,
+        "role": cell.result.role.value,
+        "status": cell.result.status,
+        "documents": cell.overall.documents,
+        "answered": cell.overall.answered,
+        "metrics": _metrics(cell.overall),
+        "fields": {n: {"f1": _metric(s.metrics["f1"]), **_counts(s)} for n, s in cell.fields.items()},
+        "categories": {n: _group(s) for n, s in cell.categories.items()},
+        "strata": {n: _group(s) for n, s in cell.strata.items()},
+        "kinds": {n: _group(s) for n, s in cell.kinds.items()},
+        "failures": {f.value: n for f, n in sorted(cell.result.failures.items())},
+    }

@@ -1,0 +1,167 @@
+"""Everything a report says, computed once from one log; the renderers only write it down."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from harness.cells import Role
+from harness.errors import EvidenceError
+from harness.evidence import Evidence, RunRecord
+from harness.metrics import METRICS, Metric
+from harness.results import CellResult, cell_results
+from harness.schema import FIELD_NAMES, FIELDS, Category
+from harness.scoring import counts
+from harness.scoring.outcomes import Counts
+from reports.comparisons import Comparison, compare_all
+from reports.winners import Winner, winners
+
+__all__ = ["GROUP_METRICS", "CellSummary", "Slice", "Summary", "summarise"]
+
+GROUP_METRICS = tuple(METRICS)[: tuple(METRICS).index("latency_s") + 1]
+"""What is told of each stratum and document kind: quality and the median latency."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Slice:
+    """Some fields or some documents of one cell."""
+
+    metrics: Mapping[str, Metric]
+    counts: Counts | None
+    """None where no document was answered: then nothing was counted, which is not 0."""
+    documents: int
+    answered: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CellSummary:
+    """One cell's numbers: overall and by every grouping."""
+
+    result: CellResult
+    overall: Slice
+    fields: Mapping[str, Slice]
+    """Judged fields, in schema order."""
+    categories: Mapping[str, Slice]
+    strata: Mapping[str, Slice]
+    kinds: Mapping[str, Slice]
+
+    @property
+    def cell(self) -> str:
+        """Id of the cell."""
+        return self.result.cell
+
+    @property
+    def is_control(self) -> bool:
+        """Whether the cell is there to show that the judging works."""
+        return self.result.role is Role.CONTROL
+
+    @property
+    def metrics(self) -> Mapping[str, Metric]:
+        """The overall metrics, every name of METRICS."""
+        return self.overall.metrics
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Summary:
+    """One report's worth of numbers."""
+
+    evidence: Evidence
+    evidence_sha256: str
+    cells: Sequence[CellSummary]
+    """Candidates first."""
+    comparisons: Sequence[Comparison]
+    winners: Sequence[Winner]
+
+    @property
+    def candidates(self) -> Sequence[CellSummary]:
+        """Cells that are judged."""
+        return [c for c in self.cells if not c.is_control]
+
+    @property
+    def controls(self) -> Sequence[CellSummary]:
+        """Cells that check the judging."""
+        return [c for c in self.cells if c.is_control]
+
+    @property
+    def shown(self) -> Sequence[CellSummary]:
+        """The cells worth detail: candidates with answers, or the controls where a run has nothing else."""
+        cells = self.candidates or self.controls
+        return [c for c in cells if c.result.scores]
+
+    @property
+    def run(self) -> RunRecord | None:
+        """The latest run of the log."""
+        return self.evidence.runs[-1] if self.evidence.runs else None
+
+    @property
+    def corpus(self) -> Mapping[str, Any]:
+        """The run's corpus as recorded; empty where the record was lost."""
+        return self.run.corpus if self.run else {}
+
+    @property
+    def documents(self) -> Collection[str]:
+        """Names of the documents that any cell was asked to read."""
+        return {d: None for c in self.cells for d in c.result.documents}.keys()
+
+
+def _summarise_cell(result: CellResult) -> CellSummary:
+    truths = [d.truth for d in result.documents.values()]
+    judged = [name for name in FIELD_NAMES if any(name in truth for truth in truths)]
+    categories = {c.value: [n for n in judged if FIELDS[n].category is c] for c in Category}
+    overall = _part(result, result.metrics(), result.documents)
+
+    def groups(attribute: str) -> Mapping[str, Slice]:
+        found = {}
+        for value, names in result.groups(attribute).items():
+            every = result.metrics(names)
+            found[value] = _part(result, {n: every[n] for n in GROUP_METRICS}, names)
+        return found
+
+    return CellSummary(
+        result=result,
+        overall=overall,
+        fields={name: _fields(result, [name]) for name in judged},
+        categories={c: _fields(result, names) for c, names in categories.items() if names},
+        strata=groups("stratum"),
+        kinds=groups("kind"),
+    )
+
+
+def _fields(result: CellResult, names: Collection[str]) -> Slice:
+    speaking = [d for d, r in result.documents.items() if any(name in r.truth for name in names)]
+    return _part(result, result.field_metrics(names), speaking, names)
+
+
+def _part(
+    result: CellResult,
+    metrics: Mapping[str, Metric],
+    documents: Collection[str],
+    names: Collection[str] | None = None,
+) -> Slice:
+    scores = [result.scores[d] for d in documents if d in result.scores]
+    tally = counts(scores, names) if scores else None
+    return Slice(metrics=metrics, counts=tally, documents=len(documents), answered=len(scores))
+
+
+def _sha256(path: Path) -> str:
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError as error:
+        raise EvidenceError(f"{path}: cannot read the evidence log: {error.strerror}") from error
+
+
+def summarise(evidence: Evidence) -> Summary:
+    """Score and summarise a log. Raises EvidenceError if the log cannot be read again for its hash."""
+    results = list(cell_results(evidence).values())
+    candidates = [r for r in results if r.role is not Role.CONTROL]
+    comparisons = compare_all([c for c in candidates if c.scores])
+    return Summary(
+        evidence=evidence,
+        evidence_sha256=_sha256(evidence.path),
+        cells=[_summarise_cell(r) for r in results],
+        comparisons=comparisons,
+        winners=winners(candidates, comparisons),
+    )

@@ -1,0 +1,40 @@
+"""The one table that a test run prints at its end."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from reports.formatting import format_metric, shorten
+from reports.summary import CellSummary, Summary
+
+__all__ = ["summary_lines"]
+
+_WIDTH = 100
+_DASH = "–"
+
+
+def summary_lines(summary: Summary) -> Sequence[str]:
+    """At most 100 columns: cell, F1 with interval, hallucination, median and p95 latency, peak memory, status."""
+    if not summary.cells:
+        return ["no cell was run"]
+    rows = [("F1 % [95 %]", "halluc. %", "p50", "p95", "peak RSS", "status"), *map(_row, summary.cells)]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    room = max(12, _WIDTH - sum(widths) - 2 * len(widths))
+    names = ["cell", *(shorten(c.cell, room) for c in summary.cells)]
+    lines = []
+    for name, (*numbers, status) in zip(names, rows, strict=True):
+        cells = [name.ljust(max(map(len, names))), *map(str.rjust, numbers, widths)]
+        lines.append("  ".join([*cells, status])[:_WIDTH])
+    return lines
+
+
+def _row(cell: CellSummary) -> tuple[str, ...]:
+    m = cell.metrics
+
+    def number(name: str, *, interval: bool = False) -> str:
+        return _DASH if m[name].value is None else format_metric(m[name], interval=interval)
+
+    answered = f"{cell.overall.answered}/{cell.overall.documents}"
+    status = "control" if cell.is_control and cell.result.status == "ok" else cell.result.status
+    costs = [number(n) for n in ("latency_s", "latency_p95_s", "peak_rss_bytes")]
+    return number("f1", interval=True), number("hallucination_rate"), *costs, f"{status} {answered}"
