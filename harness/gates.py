@@ -57,11 +57,12 @@ def judge(name: str, estimate: Metric, limit: float | None, *, of: str = "", bou
     if limit is None:
         return gate(Verdict.NO_BUDGET, f"{label}: no budget is set")
     if estimate.value is None or estimate.status is Status.NOT_MEASURED:
-        return gate(Verdict.INCONCLUSIVE, f"{label}: not measured, so {side} {limit:g} {unit} cannot be judged")
+        return gate(Verdict.INCONCLUSIVE, f"{label}: not measured, so {side} {_number(limit, unit)} cannot be judged")
     low, high = estimate.low, estimate.high
     if not METRICS[name].sampled:
         low = high = estimate.value
-    shown = f"{label} {estimate.value:.4g} {_interval(estimate)}{unit}, {side} {limit:g} required, n={estimate.n}"
+    shown = f"{label} {_number(estimate.value, unit)}{_interval(estimate)}, {side} {_number(limit, unit)} required"
+    shown += f", n={estimate.n}"
     good, bad, sign = (high, low, -1) if side is Bound.AT_MOST else (low, high, 1)
     if good is not None and sign * (good - limit) >= 0:
         return gate(Verdict.PASS, shown)
@@ -70,9 +71,14 @@ def judge(name: str, estimate: Metric, limit: float | None, *, of: str = "", bou
     return gate(Verdict.INCONCLUSIVE, f"{shown}: the interval reaches across the limit; more documents would decide")
 
 
+def _number(value: float, unit: str) -> str:
+    if unit == "B":
+        return f"{value / 2**20:.0f} MiB"
+    return f"{value:.4g}" if unit == "ratio" else f"{value:.4g} {unit}"
+
+
 def _interval(estimate: Metric) -> str:
     if estimate.low is None and estimate.high is None:
         return ""
-    low = "?" if estimate.low is None else f"{estimate.low:.4g}"
-    high = "?" if estimate.high is None else f"{estimate.high:.4g}"
-    return f"[{low}, {high}] "
+    ends = ("?" if end is None else _number(end, estimate.unit) for end in (estimate.low, estimate.high))
+    return f" [{', '.join(ends)}]"

@@ -112,7 +112,7 @@ def load_corpus(root: Path, truth: Path | None = None) -> Corpus:
     if problems:
         raise CorpusError(_listing(f"{truth_path}: the ground truth and the folder disagree", problems))
     return Corpus(
-        name=root.resolve().name,
+        name="/".join(root.resolve().parts[-2:]),
         root=root,
         documents=tuple(documents[name] for name in sorted(documents)),
         unjudged=tuple(name for name in images if name not in documents),

@@ -1,39 +1,24 @@
-"""Intervals and tests in which the document is the unit; pure functions that give None, never NaN.
-
-Fields of one page fail together, so counting each field as an independent trial makes intervals too narrow
-and tests too eager. Everything here therefore takes one entry per document.
-"""
+"""Confidence intervals, one entry per document."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from random import Random
 from statistics import NormalDist, fmean, stdev
-from typing import Literal
 
 __all__ = [
-    "Alternative",
     "Estimate",
-    "PairedDifference",
     "bootstrap_interval",
-    "documents_needed",
     "mean_interval",
-    "minimum_detectable_drop",
-    "paired_difference",
     "quantile_interval",
     "ratio_interval",
-    "sign_flip_test",
     "t_quantile",
     "wilson_interval",
 ]
 
-Alternative = Literal["two-sided", "less", "greater"]
-
-_EXACT_FLIPS = 16
-"""Up to this many nonzero differences every sign pattern is enumerated (65,536 of them)."""
 _ROUNDING = 1e-9
 """Relative slack for sums of floats that are equal on paper."""
 
@@ -50,23 +35,6 @@ class Estimate:
     n: int
     """Documents that entered."""
     method: str
-
-
-@dataclass(frozen=True, slots=True)
-class PairedDifference:
-    """Mean per-document difference between two cells, over the documents that both have."""
-
-    mean: float | None
-    """None without a common document."""
-    low: float | None
-    high: float | None
-    """None below two documents, and when all differences are equal: the spread is then unknown, not 0."""
-    p: float | None
-    """Two-sided sign-flip p-value."""
-    n: int
-    """Documents in both."""
-    changed: int
-    """Documents whose difference is not zero; 0 means that the two are identical document by document."""
 
 
 def _check_confidence(confidence: float) -> None:
@@ -156,9 +124,7 @@ def _effective_size(pairs: Sequence[tuple[float, float]], share: float, confiden
     return min(size * min(1.0, few_clusters) ** 2, total)
 
 
-def ratio_interval(
-    numerators: Sequence[float], denominators: Sequence[float], confidence: float = 0.95
-) -> Estimate:
+def ratio_interval(numerators: Sequence[float], denominators: Sequence[float], confidence: float = 0.95) -> Estimate:
     """A ratio of sums, sum(N) / sum(D), such as precision or F1, with one (N, D) entry per document.
 
     The interval is Wilson's (1927), taken at the effective sample size of the cluster-robust,
@@ -208,11 +174,7 @@ def _quantile_ranks(n: int, q: float, confidence: float) -> tuple[int | None, in
     """1-based ranks of the order statistics around the quantile; each fails at most (1 - confidence) / 2."""
     tail = (1 - confidence) / 2
     log_mass = [
-        math.lgamma(n + 1)
-        - math.lgamma(k + 1)
-        - math.lgamma(n - k + 1)
-        + k * math.log(q)
-        + (n - k) * math.log1p(-q)
+        math.lgamma(n + 1) - math.lgamma(k + 1) - math.lgamma(n - k + 1) + k * math.log(q) + (n - k) * math.log1p(-q)
         for k in range(n + 1)
     ]
     mass = [math.exp(value) for value in log_mass]
@@ -279,100 +241,3 @@ def bootstrap_interval(
     draws = sorted(statistic(random.choices(values, k=n)) for _ in range(resamples))
     tail = (1 - confidence) / 2
     return Estimate(statistic(values), _quantile(draws, tail), _quantile(draws, 1 - tail), n, "bootstrap")
-
-
-def _flipped_sums(sizes: Sequence[float], draws: int, seed: int) -> Sequence[float]:
-    """Sums of `sizes` under every sign pattern, or under `draws` random ones when there are too many."""
-    if len(sizes) <= _EXACT_FLIPS:
-        sums = [0.0]
-        for size in sizes:
-            sums = [total + size for total in sums] + [total - size for total in sums]
-        return sums
-    import numpy
-
-    # RandomState, for its stream is frozen across numpy versions: the same evidence gives the same p
-    signs = numpy.random.RandomState(seed).randint(0, 2, size=(draws, len(sizes)), dtype=numpy.int8)
-    result: list[float] = ((2.0 * signs - 1.0) @ numpy.asarray(sizes)).tolist()
-    return result
-
-
-def sign_flip_test(
-    differences: Sequence[float],
-    alternative: Alternative = "two-sided",
-    *,
-    draws: int = 20_000,
-    seed: int = 0,
-) -> float:
-    """p-value of paired differences being symmetric about zero: the share of sign patterns as extreme.
-
-    Exact with up to 16 nonzero differences; beyond that seeded Monte Carlo, (hits + 1) / (draws + 1), so that
-    it is never 0 (Phipson & Smyth 2010). 'greater' asks whether the mean is above zero. 1.0 without a nonzero
-    difference.
-    """
-    if alternative not in ("two-sided", "less", "greater"):
-        raise ValueError(f"alternative must be two-sided, less or greater, not {alternative!r}")
-    sizes = [float(d) for d in differences if d]
-    if not sizes:
-        return 1.0
-    seen = math.fsum(sizes)
-    slack = _ROUNDING * math.fsum(map(abs, sizes))
-    sums = _flipped_sums(sizes, draws, seed)
-    if alternative == "two-sided":
-        hits = sum(abs(total) >= abs(seen) - slack for total in sums)
-    elif alternative == "greater":
-        hits = sum(total >= seen - slack for total in sums)
-    else:
-        hits = sum(total <= seen + slack for total in sums)
-    return hits / len(sums) if len(sizes) <= _EXACT_FLIPS else (hits + 1) / (len(sums) + 1)
-
-
-def paired_difference(
-    a: Mapping[str, float], b: Mapping[str, float], confidence: float = 0.95
-) -> PairedDifference:
-    """Compare two cells document by document: mean of a - b, Student's t interval, sign-flip p-value.
-
-    Documents that only one of them has do not enter; the order of the mappings does not matter.
-    """
-    differences = [a[document] - b[document] for document in sorted(a.keys() & b.keys())]
-    mean = mean_interval(differences, confidence)
-    return PairedDifference(
-        mean=mean.value,
-        low=mean.low,
-        high=mean.high,
-        p=sign_flip_test(differences) if differences else None,
-        n=len(differences),
-        changed=sum(1 for d in differences if d),
-    )
-
-
-def minimum_detectable_drop(
-    differences: Sequence[float] | None = None,
-    *,
-    sd: float | None = None,
-    n: int | None = None,
-    alpha: float = 0.05,
-    power: float = 0.8,
-) -> float | None:
-    """The smallest true mean drop that a one-sided test at `alpha` would notice with probability `power`.
-
-    (z[1-alpha] + z[power]) sd / sqrt(n), the normal approximation (Miller 2024, arXiv:2411.00640).
-    Give the observed differences, or `sd` of the per-document difference and `n` documents. None below two
-    documents, and when the differences show no spread.
-    """
-    if differences is not None:
-        n = len(differences)
-        sd = stdev(differences) if n > 1 else 0.0
-    if sd is None or n is None:
-        raise ValueError("give differences, or sd and n")
-    if n < 2 or sd <= 0:
-        return None
-    normal = NormalDist()
-    return (normal.inv_cdf(1 - alpha) + normal.inv_cdf(power)) * sd / math.sqrt(n)
-
-
-def documents_needed(drop: float, sd: float, *, alpha: float = 0.05, power: float = 0.8) -> int:
-    """How many documents a one-sided test at `alpha` needs to notice a mean drop of `drop` with `power`."""
-    if drop <= 0 or sd < 0:
-        raise ValueError("the drop must be positive and the spread not negative")
-    normal = NormalDist()
-    return max(2, math.ceil(((normal.inv_cdf(1 - alpha) + normal.inv_cdf(power)) * sd / drop) ** 2))

@@ -1,0 +1,39 @@
+"""Intervals and tests in which the document is the unit; pure functions that give None, never NaN.
+
+Fields of one page fail together, so counting each field as an independent trial makes intervals too narrow
+and tests too eager. Everything here therefore takes one entry per document.
+"""
+
+from harness.statistics.intervals import (
+    Estimate,
+    bootstrap_interval,
+    mean_interval,
+    quantile_interval,
+    ratio_interval,
+    t_quantile,
+    wilson_interval,
+)
+from harness.statistics.paired import (
+    Alternative,
+    PairedDifference,
+    documents_needed,
+    minimum_detectable_drop,
+    paired_difference,
+    sign_flip_test,
+)
+
+__all__ = [
+    "Alternative",
+    "Estimate",
+    "PairedDifference",
+    "bootstrap_interval",
+    "documents_needed",
+    "mean_interval",
+    "minimum_detectable_drop",
+    "paired_difference",
+    "quantile_interval",
+    "ratio_interval",
+    "sign_flip_test",
+    "t_quantile",
+    "wilson_interval",
+]
