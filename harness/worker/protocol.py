@@ -1,0 +1,169 @@
+"""Messages between supervisor and worker: one JSON object a line, checked by both against a dataclass."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from numbers import Integral, Real
+from types import NoneType, UnionType
+from typing import Any, get_args, get_origin, get_type_hints
+
+from harness.cells import Failure
+from harness.errors import DocvlmError
+
+__all__ = [
+    "MAX_MESSAGE_BYTES",
+    "Answered",
+    "Close",
+    "Load",
+    "LoadFailed",
+    "Loaded",
+    "Message",
+    "ProtocolError",
+    "Read",
+    "ReadFailed",
+    "Ready",
+    "decode_message",
+    "encode_message",
+]
+
+MAX_MESSAGE_BYTES = 64 << 20
+"""A longer line is a fault of the sender: it would only fill the supervisor's memory."""
+
+
+class ProtocolError(DocvlmError, ValueError):
+    """A line that is no message, or a message whose values are not of the declared types."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Load:
+    """To the worker: construct and load the backend."""
+
+    backend: str
+    prompt: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Read:
+    """To the worker: answer about this image file."""
+
+    path: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Close:
+    """To the worker: finish."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ready:
+    """From the worker: started, nothing loaded."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Loaded:
+    """From the worker: ready to read."""
+
+    load_s: float
+    facts: Mapping[str, str | bool | int | float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoadFailed:
+    """From the worker: the backend cannot be used."""
+
+    failure: Failure
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answered:
+    """From the worker: the backend's answer, seconds on the worker's time.perf_counter."""
+
+    text: str
+    latency_s: float
+    phases: Mapping[str, float] = field(default_factory=dict)
+    prompt_tokens: int | None = None
+    output_tokens: int | None = None
+    stop: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadFailed:
+    """From the worker: no answer to this document."""
+
+    failure: Failure
+    message: str
+    fatal: bool = False
+    """Whether the process must not read on, because its memory or device is in an unknown state."""
+
+
+Message = Load | Read | Close | Ready | Loaded | LoadFailed | Answered | ReadFailed
+_MESSAGES: Mapping[str, type[Message]] = {
+    cls.__name__: cls for cls in (Load, Read, Close, Ready, Loaded, LoadFailed, Answered, ReadFailed)
+}
+
+
+def encode_message(message: Message) -> bytes:
+    """One line of ASCII JSON. Raises ProtocolError for a value of another type than declared, or too long."""
+    name = type(message).__name__
+    values = {
+        key: _conform(getattr(message, key), hint, f"{name}.{key}") for key, hint in _hints(type(message)).items()
+    }
+    line = json.dumps({"type": name, **values}, allow_nan=False).encode("ascii") + b"\n"
+    if len(line) > MAX_MESSAGE_BYTES:
+        raise ProtocolError(f"{name} of {len(line)} bytes; the limit is {MAX_MESSAGE_BYTES}")
+    return line
+
+
+def decode_message(line: bytes) -> Message:
+    """The message in one line. Raises ProtocolError, and nothing else, for any other bytes."""
+    try:
+        data = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        raise ProtocolError(f"not a message: {line[:80]!r}") from error
+    cls = _MESSAGES.get(str(data.pop("type", None))) if isinstance(data, dict) else None
+    if cls is None:
+        raise ProtocolError(f"not a message: {line[:80]!r}")
+    hints = _hints(cls)
+    if unknown := data.keys() - hints.keys():
+        raise ProtocolError(f"{cls.__name__} has no {', '.join(sorted(unknown))}")
+    try:
+        return cls(**{key: _conform(value, hints[key], f"{cls.__name__}.{key}") for key, value in data.items()})
+    except TypeError as error:  # a required value is missing
+        raise ProtocolError(str(error)) from error
+
+
+def _hints(cls: type) -> dict[str, Any]:
+    return get_type_hints(cls)
+
+
+def _conform(value: Any, hint: Any, where: str) -> Any:
+    """`value` as the plain JSON type that `hint` names, from NumPy scalars too; raises ProtocolError."""
+    if isinstance(hint, UnionType):
+        for option in get_args(hint):
+            if (found := _plain(value, option)) is not None or (value is None and option is NoneType):
+                return found
+    elif get_origin(hint) is Mapping and isinstance(value, Mapping) and all(isinstance(key, str) for key in value):
+        return {key: _conform(item, get_args(hint)[1], f"{where}[{key!r}]") for key, item in value.items()}
+    elif (found := _plain(value, hint)) is not None:
+        return found
+    raise ProtocolError(f"{where} is {str(value)[:80]!r} ({type(value).__name__}), not {hint}")
+
+
+def _plain(value: Any, hint: Any) -> str | bool | int | float | None:
+    """`value` as a `hint`, or None if it is not one."""
+    if hint is bool or isinstance(value, bool):
+        return value if hint is bool and isinstance(value, bool) else None
+    if hint is int and isinstance(value, Integral):
+        return int(value)
+    if hint is float and isinstance(value, Real):
+        return float(value) if math.isfinite(value) else None
+    if hint is str and isinstance(value, str):
+        return str(value)
+    if isinstance(hint, type) and issubclass(hint, StrEnum) and value in list(hint):
+        return hint(value)
+    return None
