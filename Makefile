@@ -21,13 +21,13 @@ evals: $(STAMP) ## Evaluate the default models on the bundled documents; report 
 	$(BIN)/python -m pytest evals $(ARGS)
 
 test: $(STAMP) ## Run the project's own tests
-	$(BIN)/python -m pytest tests $(ARGS)
+	$(BIN)/python -m pytest tests --ignore tests/benchmarks -n 2 --dist loadfile $(ARGS)
 
 gpu: $(STAMP) ## Run the evaluations that need an NVIDIA GPU
 	$(BIN)/python -m pytest evals -m gpu $(ARGS) || test $$? -eq 5
 
 bench: $(STAMP) ## Measure what the suite itself costs
-	$(BIN)/python -m pytest tests/benchmarks $(ARGS)
+	$(BIN)/python -m pytest tests/benchmarks -s $(ARGS)
 
 lint: $(STAMP) ## Check style and types
 	$(BIN)/ruff check .

@@ -2,9 +2,17 @@
 
 import json
 
+import pytest
+
 pytest_plugins = ["pytester"]
 
 DURATIONS = [0.1, 0.30000000000000004, 1e-6, 123.456]
+
+
+@pytest.fixture(autouse=True)
+def _outside_xdist(monkeypatch):
+    """pytest-benchmark switches itself off under xdist, and would do so in the inner run too."""
+    monkeypatch.delenv("PYTEST_XDIST_WORKER", raising=False)
 
 
 def test_durations_come_back_bit_exact_and_nothing_runs_again(pytester):
