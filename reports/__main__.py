@@ -29,9 +29,7 @@ def _parser() -> argparse.ArgumentParser:
         epilog=_EXAMPLE,
         formatter_class=raw,
     )
-    render.add_argument(
-        "log", type=Path, metavar="LOG", help="the evidence.jsonl that a run of the evals wrote"
-    )
+    render.add_argument("log", type=Path, metavar="LOG", help="the evidence.jsonl that a run of the evals wrote")
     render.add_argument("--out", type=Path, metavar="DIR", help="where to write; default: the folder of LOG")
     return parser
 

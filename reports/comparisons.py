@@ -58,9 +58,7 @@ class Comparison:
                 return None
             return -value if self.scale is Scale.DIFFERENCE else 1 / value
 
-        return replace(
-            self, a=self.b, b=self.a, value=turned(self.value), low=turned(self.high), high=turned(self.low)
-        )
+        return replace(self, a=self.b, b=self.a, value=turned(self.value), low=turned(self.high), high=turned(self.low))
 
     @property
     def above(self) -> bool:
@@ -75,9 +73,7 @@ class Comparison:
 
 def _log_latency(result: CellResult) -> Mapping[str, float]:
     readings = result.readings.items()
-    return {
-        d: math.log(r.latency_s) for d, r in readings if r.failure is None and r.latency_s and r.latency_s > 0
-    }
+    return {d: math.log(r.latency_s) for d, r in readings if r.failure is None and r.latency_s and r.latency_s > 0}
 
 
 def compare(metric: str, a: CellResult, b: CellResult) -> Comparison:

@@ -54,9 +54,7 @@ def cautions(summary: Summary) -> Sequence[str]:
     evidence = summary.evidence
     found = []
     if not evidence.runs:
-        found.append(
-            "The log holds no run record: what was asked, of which corpus and on which machine is unknown."
-        )
+        found.append("The log holds no run record: what was asked, of which corpus and on which machine is unknown.")
     if not any(c.result.readings for c in summary.cells):
         found.append("**The log holds no readings: nothing was measured.**")
     if len(evidence.runs) > 1:
@@ -66,9 +64,7 @@ def cautions(summary: Summary) -> Sequence[str]:
         found.append(f"{evidence.skipped_lines} damaged or torn {lines} skipped.")
     for cell in summary.cells:
         if missing := cell.result.failures[Failure.NOT_RUN]:
-            found.append(
-                f"Partial: {cell_name(cell)} was not run on {missing} of {cell.overall.documents} documents."
-            )
+            found.append(f"Partial: {cell_name(cell)} was not run on {missing} of {cell.overall.documents} documents.")
         lost = len(evidence.passes[cell.cell].documents) - cell.overall.documents
         if lost:
             found.append(
@@ -76,13 +72,9 @@ def cautions(summary: Summary) -> Sequence[str]:
             )
     orphans = [c for c in evidence.readings if c not in evidence.passes]
     if orphans:
-        found.append(
-            f"Left out, because the log does not say what they were asked: {', '.join(map(escape, orphans))}."
-        )
+        found.append(f"Left out, because the log does not say what they were asked: {', '.join(map(escape, orphans))}.")
     if summary.corpus.get("sampled_from"):
-        found.append(
-            "The documents are a sample of a larger corpus: other documents would give other numbers."
-        )
+        found.append("The documents are a sample of a larger corpus: other documents would give other numbers.")
     sizes = {c.overall.documents for c in summary.candidates}
     if len(sizes) > 1:
         shares = [f"{cell_name(c)} {c.overall.documents}" for c in summary.candidates]
@@ -111,9 +103,7 @@ def controls_table(controls: Sequence[CellSummary]) -> str:
     for cell in controls:
         expected, verdict = _control_verdict(cell)
         m = cell.metrics
-        shown = [
-            format_metric(m[n]) for n in ("accuracy", "floor_accuracy", "accuracy_above_floor", "recall")
-        ]
+        shown = [format_metric(m[n]) for n in ("accuracy", "floor_accuracy", "accuracy_above_floor", "recall")]
         rows.append([cell_name(cell), expected, *shown, str(m["accuracy"].n), verdict])
     header = [
         "Control",

@@ -18,9 +18,7 @@ def latency_table(cells: Sequence[CellSummary]) -> str:
     rows = []
     for cell in cells:
         m = cell.metrics
-        quantiles = [
-            format_metric(m[n]) for n in ("latency_s", "latency_p90_s", "latency_p95_s", "latency_p99_s")
-        ]
+        quantiles = [format_metric(m[n]) for n in ("latency_s", "latency_p90_s", "latency_p95_s", "latency_p99_s")]
         rest = [format_metric(m["latency_cv"]), format_metric(m["docs_per_min"]).replace("/min", "")]
         rows.append([cell_name(cell), *quantiles, *rest, str(m["latency_s"].n)])
     return table(["Cell", "p50 [95 %]", "p90", "p95", "p99", "CV %", "Documents per minute", "n"], rows, "lr")

@@ -118,8 +118,7 @@ def format_interval(low: float | None, high: float | None, unit: str) -> str:
     if low is None and high is None:
         return ""
     bounds = [
-        "?" if b is None else format_percent(b) if unit == "ratio" else format_value(b, unit)
-        for b in (low, high)
+        "?" if b is None else format_percent(b) if unit == "ratio" else format_value(b, unit) for b in (low, high)
     ]
     return f" [{', '.join(bounds)}]"
 

@@ -11,9 +11,7 @@ from reports.summary import CellSummary, Slice, Summary
 
 __all__ = ["report_markdown"]
 
-_COUNTS = (
-    "C correct, W wrong, O omitted, H hallucinated, A correctly absent, U unanswered; defined under Method.\n"
-)
+_COUNTS = "C correct, W wrong, O omitted, H hallucinated, A correctly absent, U unanswered; defined under Method.\n"
 
 
 def report_markdown(summary: Summary, figures: Sequence[Figure], log: str) -> str:
@@ -75,9 +73,7 @@ def _winners(summary: Summary) -> str:
     for w in summary.winners:
         reason = escape(w.reason, 1000)
         lines.append(
-            f"- **{w.question}: {escape(w.cell)}** ({reason})\n"
-            if w.cell
-            else f"- **{w.question}:** {reason}\n"
+            f"- **{w.question}: {escape(w.cell)}** ({reason})\n" if w.cell else f"- **{w.question}:** {reason}\n"
         )
     return "".join(lines)
 
@@ -111,11 +107,7 @@ def _overall(summary: Summary, drawn: Mapping[str, str]) -> str:
 
 def _silent(summary: Summary) -> str:
     silent = [tables.cell_name(c) for c in summary.candidates if not c.result.scores]
-    return (
-        f"Without a single answer, and so left out of the details below: {', '.join(silent)}.\n"
-        if silent
-        else ""
-    )
+    return f"Without a single answer, and so left out of the details below: {', '.join(silent)}.\n" if silent else ""
 
 
 def _groups(summary: Summary, drawn: Mapping[str, str]) -> str:
@@ -142,11 +134,7 @@ def _fields(summary: Summary, drawn: Mapping[str, str]) -> str:
     parts = [_COUNTS + "n: documents that print the field or were given a value for it.\n"]
     for cell in summary.shown:
         parts += [f"### {tables.cell_name(cell)}\n", tables.fields_table(cell)]
-    return (
-        _section("Fields", *parts, drawn.get("fields", ""), drawn.get("outcomes", ""))
-        if summary.shown
-        else ""
-    )
+    return _section("Fields", *parts, drawn.get("fields", ""), drawn.get("outcomes", "")) if summary.shown else ""
 
 
 def _mistakes(summary: Summary) -> str:
@@ -204,9 +192,7 @@ def _costs(summary: Summary, drawn: Mapping[str, str]) -> str:
 
 def _controls(summary: Summary) -> str:
     if not summary.controls:
-        return _section(
-            "Controls", "**No control was run: nothing shows that the scores mean what they say.**\n"
-        )
+        return _section("Controls", "**No control was run: nothing shows that the scores mean what they say.**\n")
     return _section("Controls", context.controls_table(summary.controls))
 
 

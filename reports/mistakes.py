@@ -45,11 +45,7 @@ def _errors(cell: CellSummary) -> Iterator[str]:
     for score in cell.result.scores.values():
         for field in score.fields.values():
             if field.outcome not in _RIGHT:
-                yield (
-                    field.outcome.value
-                    if field.error is None
-                    else f"{field.outcome.value}: {field.error.value}"
-                )
+                yield (field.outcome.value if field.error is None else f"{field.outcome.value}: {field.error.value}")
 
 
 def _error_order(name: str) -> tuple[int, int]:
@@ -68,8 +64,7 @@ def diagnostics_table(cells: Sequence[CellSummary]) -> str:
         applied.append(Counter(name for name, _ in checks))
     names = sorted({name for tally in applied for name in tally})
     rows = [
-        [escape(name), *(format_share(h[name], a[name]) for h, a in zip(held, applied, strict=True))]
-        for name in names
+        [escape(name), *(format_share(h[name], a[name]) for h, a in zip(held, applied, strict=True))] for name in names
     ]
     return table(["Check", *map(cell_name, cells)], rows, "lr") if rows else ""
 
@@ -77,8 +72,7 @@ def diagnostics_table(cells: Sequence[CellSummary]) -> str:
 def notes_table(cells: Sequence[CellSummary]) -> str:
     """What the parser remarked about the responses, by documents; empty if it had nothing to say."""
     tallies = [
-        Counter(note for s in c.result.scores.values() for note in {n.split(":")[0] for n in s.notes})
-        for c in cells
+        Counter(note for s in c.result.scores.values() for note in {n.split(":")[0] for n in s.notes}) for c in cells
     ]
     names = sorted({name for tally in tallies for name in tally})
     rows = [[escape(name), *(str(t[name]) for t in tallies)] for name in names]
@@ -146,7 +140,5 @@ def loads_table(cells: Sequence[CellSummary]) -> str:
             if load.failure is not None or load.restart:
                 took = MISSING if load.load_s is None else format_seconds(load.load_s)
                 failure = load.failure.value if load.failure else "loaded"
-                rows.append(
-                    [cell_name(cell), str(load.restart), failure, took, escape(load.message or "", 300)]
-                )
+                rows.append([cell_name(cell), str(load.restart), failure, took, escape(load.message or "", 300)])
     return table(["Cell", "Restart", "Ended as", "Load time", "Message"], rows, "lrlrl") if rows else ""

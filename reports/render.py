@@ -45,9 +45,7 @@ def render(log: Path, out: Path) -> RenderedReport:
     figures = draw_figures(summary)
     markdown, json, folder = out / "report.md", out / "report.json", out / "figures"
     files = {folder / f"{figure.name}.png": figure.png for figure in figures}
-    rendered = RenderedReport(
-        markdown=markdown, json=json, figures=list(files), summary=summary_lines(summary)
-    )
+    rendered = RenderedReport(markdown=markdown, json=json, figures=list(files), summary=summary_lines(summary))
     files[markdown] = _encode(report_markdown(summary, figures, _link(log, out)))
     files[json] = _encode(report_json(summary))
     try:

@@ -55,10 +55,7 @@ def _decide(
         return None, f"no winner: fewer than two candidates were measured{apart}"
     leader, others = ranked[0], ranked[1:]
     shown = ", ".join(f"{r.cell} {_shown(values[r.cell])}" for r in ranked[:3])
-    pairs = [
-        None if metric == "peak_rss_bytes" else oriented(comparisons, metric, leader.cell, r.cell)
-        for r in others
-    ]
+    pairs = [None if metric == "peak_rss_bytes" else oriented(comparisons, metric, leader.cell, r.cell) for r in others]
     doubts = [_doubt(metric, leader, r, values, pair) for r, pair in zip(others, pairs, strict=True)]
     first = next((doubt for doubt in doubts if doubt is not None), None)
     if first is not None:
@@ -67,9 +64,7 @@ def _decide(
     return leader.cell, f"{shown}; {evidence}{apart}"
 
 
-def _ranked(
-    metric: str, candidates: Sequence[CellResult], values: Mapping[str, Metric]
-) -> Sequence[CellResult]:
+def _ranked(metric: str, candidates: Sequence[CellResult], values: Mapping[str, Metric]) -> Sequence[CellResult]:
     sign = -1 if METRICS[metric].higher_is_better else 1
     found = [(sign * v, i) for i, r in enumerate(candidates) if (v := values[r.cell].value) is not None]
     return [candidates[i] for _, i in sorted(found)]

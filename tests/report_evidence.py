@@ -71,9 +71,7 @@ FIELDS = tuple(dict.fromkeys(name for names in _PRINTED.values() for name in nam
 def _value(name: str, kind: str, i: int) -> str:
     total = 11 * (i + 3)
     values = {
-        "DOCUMENT_TYPE": {"receipt": "RECEIPT", "invoice": "TAX INVOICE", "statement": "BANK STATEMENT"}[
-            kind
-        ],
+        "DOCUMENT_TYPE": {"receipt": "RECEIPT", "invoice": "TAX INVOICE", "statement": "BANK STATEMENT"}[kind],
         "SUPPLIER": f"Harbour Goods {i} Pty Ltd",
         "ABN": "51824753556" if i % 2 else "11223491505",
         "PAYER_NAME": f"Payer Number {i}",
@@ -144,9 +142,7 @@ def _swapped(truth: str) -> str:
 
 def _memory(base: int, random: Random, samples: int = 120) -> MemoryPeak:
     rss = base + int(40 * random.random()) * MIB
-    return MemoryPeak(
-        rss_bytes=rss, anonymous_bytes=rss * 6 // 10, high_water_bytes=rss + MIB, samples=samples
-    )
+    return MemoryPeak(rss_bytes=rss, anonymous_bytes=rss * 6 // 10, high_water_bytes=rss + MIB, samples=samples)
 
 
 def candidate(
@@ -255,10 +251,7 @@ def unloadable(cell: str, asked: Sequence[DocumentRecord]) -> list[Record]:
             message=message,
             memory=MemoryPeak(rss_bytes=7000 * MIB, samples=40),
         ),
-        *(
-            ReadingRecord(cell=cell, document=d.document, failure=Failure.LOAD_OOM, message=message)
-            for d in asked
-        ),
+        *(ReadingRecord(cell=cell, document=d.document, failure=Failure.LOAD_OOM, message=message) for d in asked),
     ]
 
 
@@ -343,9 +336,7 @@ def standard(count: int = 30) -> list[Record]:
     return [
         *opening(asked),
         *candidate("ocr-rules", asked, skill=0.92, seconds=1.4, base=600 * MIB, seed=1),
-        *candidate(
-            "tiny-vlm", asked, skill=0.7, seconds=4.0, base=1800 * MIB, failures=list(Failure), seed=2
-        ),
+        *candidate("tiny-vlm", asked, skill=0.7, seconds=4.0, base=1800 * MIB, failures=list(Failure), seed=2),
         *unloadable("big-vlm", asked),
         *control("all-na", asked),
         *control("blind:ocr-rules", asked[: count // 3]),

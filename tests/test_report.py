@@ -92,9 +92,7 @@ def test_rendering_twice_gives_the_same_bytes(rendered, tmp_path):
 
 def test_every_figure_is_a_png_that_the_markdown_shows(rendered, markdown):
     shown = re.findall(r"!\[[^\]]+\]\((figures/\w+\.png)\)", markdown)
-    assert sorted(shown) == sorted(
-        p.relative_to(rendered.markdown.parent).as_posix() for p in rendered.figures
-    )
+    assert sorted(shown) == sorted(p.relative_to(rendered.markdown.parent).as_posix() for p in rendered.figures)
     assert len(shown) == 6
     for path in rendered.figures:
         content = path.read_bytes()
@@ -109,9 +107,7 @@ def test_figures_of_an_earlier_report_do_not_stay(tmp_path):
     stale, foreign = tmp_path / "figures" / "groups.png", tmp_path / "figures" / "mine.png"
     stale.write_bytes(PNG)
     foreign.write_bytes(PNG)
-    log = evidence.write(
-        tmp_path / "log.jsonl", [*evidence.opening(asked), *evidence.control("all-na", asked)]
-    )
+    log = evidence.write(tmp_path / "log.jsonl", [*evidence.opening(asked), *evidence.control("all-na", asked)])
     rendered = render(log, tmp_path)
     assert not stale.exists(), "documents without kind and stratum have no such figure"
     assert foreign.exists()
@@ -226,9 +222,7 @@ def test_sections_come_in_the_order_of_a_decision(markdown):
 
 
 def test_gates_show_the_worst_first(markdown):
-    verdicts = re.findall(
-        r"^\| (\**[A-Z ]+\**) \| (?:ocr-rules|tiny-vlm) ", section(markdown, "Summary"), re.MULTILINE
-    )
+    verdicts = re.findall(r"^\| (\**[A-Z ]+\**) \| (?:ocr-rules|tiny-vlm) ", section(markdown, "Summary"), re.MULTILINE)
     assert verdicts == ["**FAIL**", "INCONCLUSIVE", "NO BUDGET", "PASS"]
 
 
@@ -244,9 +238,7 @@ def test_failures_name_document_kind_and_message(markdown):
     failures = section(markdown, "Failures")
     for i, failure in enumerate(Failure):
         name = f"{evidence.KINDS[(22 + i) % 3]}_{22 + i:03d}.png"
-        assert (
-            f"| tiny-vlm | {failure.value} | 1 | {name} | ended as {failure.value} \\| see log |" in failures
-        )
+        assert f"| tiny-vlm | {failure.value} | 1 | {name} | ended as {failure.value} \\| see log |" in failures
     assert "needs 21.3 GB of memory" in failures
     assert "and 10 more" in failures, "a cell that never loaded does not fill the page with 30 names"
 
@@ -264,11 +256,7 @@ def test_worst_documents_show_expected_and_got(markdown, rendered):
 
 
 def test_controls_are_judged(markdown):
-    rows = {
-        line.split(" *")[0]: line
-        for line in section(markdown, "Controls").splitlines()
-        if "*(control)*" in line
-    }
+    rows = {line.split(" *")[0]: line for line in section(markdown, "Controls").splitlines() if "*(control)*" in line}
     assert rows["| all-na"].endswith("| as it must be |")
     assert rows["| blind:ocr-rules"].endswith("| as it must be |")
 
@@ -441,10 +429,7 @@ def test_command_line_writes_a_report(tmp_path):
 def test_command_line_reports_one_line_and_exits_2(tmp_path):
     done = command("render", str(tmp_path / "none.jsonl"), "--out", str(tmp_path))
     assert done.returncode == 2
-    assert (
-        done.stderr
-        == f"error: {tmp_path / 'none.jsonl'}: cannot read the evidence log: No such file or directory\n"
-    )
+    assert done.stderr == f"error: {tmp_path / 'none.jsonl'}: cannot read the evidence log: No such file or directory\n"
 
 
 def test_importing_reports_does_not_import_matplotlib():

@@ -62,9 +62,7 @@ def test_clear_differences_have_winners(tmp_path):
 
 
 def test_a_difference_within_chance_has_no_winner_and_shows_the_interval(tmp_path):
-    summary = summary_of(
-        tmp_path, {"cell": "a", "skill": 0.8, "seed": 5}, {"cell": "b", "skill": 0.8, "seed": 6}
-    )
+    summary = summary_of(tmp_path, {"cell": "a", "skill": 0.8, "seed": 5}, {"cell": "b", "skill": 0.8, "seed": 6})
     assert answers(summary)["f1"] is None
     comparison = summary.comparisons[0]
     assert comparison.low < 0 < comparison.high
@@ -73,18 +71,14 @@ def test_a_difference_within_chance_has_no_winner_and_shows_the_interval(tmp_pat
 
 
 def test_the_winner_must_beat_every_other_candidate(tmp_path):
-    cells = [
-        {"cell": n, "skill": s, "seed": i} for i, (n, s) in enumerate([("a", 0.9), ("b", 0.9), ("c", 0.4)])
-    ]
+    cells = [{"cell": n, "skill": s, "seed": i} for i, (n, s) in enumerate([("a", 0.9), ("b", 0.9), ("c", 0.4)])]
     summary = summary_of(tmp_path, *cells)
     assert answers(summary)["f1"] is None
     assert len(summary.comparisons) == 6
 
 
 def test_identical_candidates_are_called_identical(tmp_path):
-    summary = summary_of(
-        tmp_path, {"cell": "a", "skill": 0.8, "seed": 1}, {"cell": "b", "skill": 0.8, "seed": 1}
-    )
+    summary = summary_of(tmp_path, {"cell": "a", "skill": 0.8, "seed": 1}, {"cell": "b", "skill": 0.8, "seed": 1})
     assert set(answers(summary).values()) == {None}
     assert "identical on every document" in summary.winners[0].reason
     assert "has the same peak" in summary.winners[2].reason
@@ -198,10 +192,7 @@ def test_long_text_is_cut_where_it_matters_least():
 
 
 def test_tables_repeat_the_last_alignment():
-    assert (
-        table(["a", "b", "c"], [["1", "2", "3"]], "lr")
-        == "| a | b | c |\n| --- | ---: | ---: |\n| 1 | 2 | 3 |\n"
-    )
+    assert table(["a", "b", "c"], [["1", "2", "3"]], "lr") == "| a | b | c |\n| --- | ---: | ---: |\n| 1 | 2 | 3 |\n"
 
 
 # --- the terminal ----------------------------------------------------------------------------------------------

@@ -26,8 +26,7 @@ def details(response: ParsedResponse, kind: NoteKind) -> list[tuple[str | None, 
 
 def test_rendering_follows_the_schema_and_leaves_out_what_is_not_given():
     assert (
-        render_response({"TOTAL": "$5.00", "SUPPLIER": "ALDI", "GST": None})
-        == "SUPPLIER: ALDI\nGST: N/A\nTOTAL: $5.00"
+        render_response({"TOTAL": "$5.00", "SUPPLIER": "ALDI", "GST": None}) == "SUPPLIER: ALDI\nGST: N/A\nTOTAL: $5.00"
     )
     assert render_response({}) == ""
 
@@ -203,9 +202,7 @@ def test_a_key_inside_a_value_splits_it_only_where_it_is_needed():
         "BUSINESS_ADDRESS": "1 High St",
         "ABN": "51 824 753 556",
     }
-    assert (
-        fields("BUSINESS_ADDRESS: Suite 4 Abn: 5 Total: 6")["BUSINESS_ADDRESS"] == "Suite 4 Abn: 5 Total: 6"
-    )
+    assert fields("BUSINESS_ADDRESS: Suite 4 Abn: 5 Total: 6")["BUSINESS_ADDRESS"] == "Suite 4 Abn: 5 Total: 6"
 
 
 def test_values_on_several_lines():
@@ -298,9 +295,7 @@ def test_an_incomplete_pair_of_json_is_not_guessed():
 
 
 def test_objects_of_another_schema_do_not_answer():
-    response = parse_response(
-        '{"items": [{"TOTAL": "1"}], "TOTAL": "3", "payer": {"name": "x", "TOTAL": "2"}}'
-    )
+    response = parse_response('{"items": [{"TOTAL": "1"}], "TOTAL": "3", "payer": {"name": "x", "TOTAL": "2"}}')
     assert dict(response.fields) == {"TOTAL": "3"}
 
 
@@ -382,9 +377,7 @@ def test_the_first_real_value_wins_and_others_are_noted():
     assert (dict(twice.fields), details(twice, NoteKind.DUPLICATE)) == ({"TOTAL": "$5"}, [("TOTAL", "$6")])
 
 
-@pytest.mark.parametrize(
-    "text", ["", "  \n\t", "<|eot_id|></s>", "<pad>" * 50, "user\n\nTOTAL: 5\nassistant\n"]
-)
+@pytest.mark.parametrize("text", ["", "  \n\t", "<|eot_id|></s>", "<pad>" * 50, "user\n\nTOTAL: 5\nassistant\n"])
 def test_an_empty_response(text):
     response = parse_response(text)
     assert (response.empty, response.parsable, dict(response.fields)) == (True, False, {})
@@ -571,9 +564,7 @@ def is_verbatim(field: str, value: str) -> bool:
     )
 
 
-ONE_LINE = st.text(
-    st.characters(exclude_characters="\n\r", exclude_categories=["Cs"]), min_size=1, max_size=30
-)
+ONE_LINE = st.text(st.characters(exclude_characters="\n\r", exclude_categories=["Cs"]), min_size=1, max_size=30)
 MARKS = st.sampled_from(
     [
         *(
@@ -637,9 +628,7 @@ def field_sets(values) -> st.SearchStrategy[dict[str, str | None]]:
 
 
 @given(field_sets(lambda name: values_of(name).filter(lambda value: not KEY.search(value))))
-@example(
-    {"SUPPLIER": '"quoted"', "DESCRIPTIONS": '"quoted"', "BANK_NAME": "[x]", "PAYER_NAME": "** SALE ** today"}
-)
+@example({"SUPPLIER": '"quoted"', "DESCRIPTIONS": '"quoted"', "BANK_NAME": "[x]", "PAYER_NAME": "** SALE ** today"})
 @example(
     {
         "TOTAL": "-$45.00",

@@ -50,9 +50,7 @@ def response(fields: Mapping[str, str | None], *, parsable: bool = True) -> Pars
     return ParsedResponse(fields=fields, notes=(), parsable=parsable)
 
 
-def score(
-    truth: Mapping[str, str | None], answers: Mapping[str, str | None], **kwargs: bool
-) -> DocumentScore:
+def score(truth: Mapping[str, str | None], answers: Mapping[str, str | None], **kwargs: bool) -> DocumentScore:
     return score_document("d", truth, response(answers, **kwargs))
 
 
@@ -80,9 +78,7 @@ def items(descriptions: str | None, quantities: str | None, prices: str | None) 
 def test_outcome(truth: str | None, answers: Mapping[str, str | None], outcome: Outcome) -> None:
     result = score({"TOTAL": truth}, answers).fields["TOTAL"]
     assert result.outcome is outcome
-    assert (result.similarity is None) == (
-        outcome in (Outcome.HALLUCINATED, Outcome.ABSENT, Outcome.UNANSWERED)
-    )
+    assert (result.similarity is None) == (outcome in (Outcome.HALLUCINATED, Outcome.ABSENT, Outcome.UNANSWERED))
 
 
 def test_nan_answered_where_the_truth_is_absent_is_correctly_absent() -> None:
@@ -155,10 +151,7 @@ def test_other_errors_keep_their_class(field: str, answer: str, error: ErrorClas
 
 def test_a_swap_of_day_and_month_is_nearer_than_another_field() -> None:
     truth = {"INVOICE_DATE": "05/09/2025", "DUE_DATE": "09/05/2025"}
-    assert (
-        score(truth, dict.fromkeys(truth, "09/05/2025")).fields["INVOICE_DATE"].error
-        is ErrorClass.DAY_MONTH_SWAP
-    )
+    assert score(truth, dict.fromkeys(truth, "09/05/2025")).fields["INVOICE_DATE"].error is ErrorClass.DAY_MONTH_SWAP
 
 
 # --- line items ---
@@ -232,9 +225,7 @@ def test_no_answer_and_nothing_to_answer() -> None:
     assert rates([score(items(None, None, None), items(None, None, None))])["line_item_f1"].value is None
 
 
-row_lists = st.lists(
-    st.tuples(st.sampled_from("abcd"), st.integers(1, 3), st.integers(1, 3)), min_size=1, max_size=7
-)
+row_lists = st.lists(st.tuples(st.sampled_from("abcd"), st.integers(1, 3), st.integers(1, 3)), min_size=1, max_size=7)
 
 
 def as_items(rows: list[tuple[str, int, int]]) -> dict[str, str | None]:
@@ -243,9 +234,7 @@ def as_items(rows: list[tuple[str, int, int]]) -> dict[str, str | None]:
 
 @relaxed
 @given(row_lists, row_lists)
-def test_line_items_are_symmetric_and_bounded(
-    a: list[tuple[str, int, int]], b: list[tuple[str, int, int]]
-) -> None:
+def test_line_items_are_symmetric_and_bounded(a: list[tuple[str, int, int]], b: list[tuple[str, int, int]]) -> None:
     there, back = score(as_items(a), as_items(b)).line_items, score(as_items(b), as_items(a)).line_items
     assert there.cells_correct == back.cells_correct
     assert there.cells_correct <= min(there.cells_truth, there.cells_answer)

@@ -134,14 +134,10 @@ def test_f1_of_the_published_kieval_counts() -> None:
 
 @relaxed
 @given(st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from("xyz")), min_size=1, max_size=5), st.data())
-def test_line_item_cells_against_every_possible_assignment(
-    rows: list[tuple[str, str]], data: st.DataObject
-) -> None:
+def test_line_item_cells_against_every_possible_assignment(rows: list[tuple[str, str]], data: st.DataObject) -> None:
     from itertools import permutations
 
-    other = data.draw(
-        st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from("xyz")), min_size=1, max_size=5)
-    )
+    other = data.draw(st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from("xyz")), min_size=1, max_size=5))
     long, short = (rows, other) if len(rows) >= len(other) else (other, rows)
     best = max(
         sum((a == c) + (b == d) for (a, b), (c, d) in zip(chosen, short, strict=True))
@@ -184,14 +180,10 @@ def test_wilson_against_statsmodels_and_scipy(successes: int, trials: int, confi
 
 @relaxed
 @given(
-    st.lists(
-        st.tuples(st.integers(0, 6), st.integers(1, 6)).map(lambda p: (min(p), p[1])), min_size=2, max_size=15
-    ),
+    st.lists(st.tuples(st.integers(0, 6), st.integers(1, 6)).map(lambda p: (min(p), p[1])), min_size=2, max_size=15),
     st.sampled_from([0.9, 0.95]),
 )
-def test_ratio_interval_against_a_cluster_robust_regression(
-    pairs: list[tuple[int, int]], confidence: float
-) -> None:
+def test_ratio_interval_against_a_cluster_robust_regression(pairs: list[tuple[int, int]], confidence: float) -> None:
     outcomes = [float(i < n) for n, d in pairs for i in range(d)]
     groups = [document for document, (_, d) in enumerate(pairs) for _ in range(d)]
     share, total, k = sum(outcomes) / len(outcomes), len(outcomes), len(pairs)
@@ -224,9 +216,7 @@ def test_mean_interval_against_scipy(values: list[float]) -> None:
 
 
 @relaxed
-@given(
-    st.lists(st.integers(-4, 4), min_size=2, max_size=8), st.sampled_from(["two-sided", "less", "greater"])
-)
+@given(st.lists(st.integers(-4, 4), min_size=2, max_size=8), st.sampled_from(["two-sided", "less", "greater"]))
 def test_sign_flip_against_scipy(differences: list[int], alternative: Alternative) -> None:
     def mean(sample: Sequence[float], axis: int = -1) -> numpy.ndarray:
         return numpy.mean(sample, axis=axis)
@@ -263,8 +253,6 @@ def test_bootstrap_against_scipy() -> None:
 def test_bca_breaks_where_ours_says_so() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        theirs = scipy.stats.bootstrap(
-            ([0.0] * 20,), numpy.mean, method="BCa", n_resamples=99
-        ).confidence_interval
+        theirs = scipy.stats.bootstrap(([0.0] * 20,), numpy.mean, method="BCa", n_resamples=99).confidence_interval
     assert math.isnan(theirs.low)
     assert bootstrap_interval([0.0] * 20).low is None

@@ -255,9 +255,7 @@ def test_sign_flip_keeps_its_level_when_whole_documents_collapse() -> None:
         return 0.0 if rng.random() < 0.03 else sum(rng.random() > 0.02 for _ in range(14)) / 14
 
     runs = 300
-    alarms = sum(
-        sign_flip_test([share() - share() for _ in range(50)], "less", draws=999) < 0.05 for _ in range(runs)
-    )
+    alarms = sum(sign_flip_test([share() - share() for _ in range(50)], "less", draws=999) < 0.05 for _ in range(runs))
     assert alarms / runs < 0.085  # 5 % nominal, and 2.8 standard errors; field-level McNemar has 20 %
 
 

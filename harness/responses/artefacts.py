@@ -82,6 +82,4 @@ def spoken(text: str) -> Speech:
     text = text.replace("\r\n", "\n").replace("\r", "\n").removeprefix("\ufeff")
     plain = _without_other_turns(_TOKEN.sub("\n", _ROLE_TOKEN.sub(_role_line, text)))
     answer, unfinished = _without_thinking(plain)
-    return Speech(
-        text=answer, artefacts=plain != text, thinking=answer != plain, unfinished_thought=unfinished
-    )
+    return Speech(text=answer, artefacts=plain != text, thinking=answer != plain, unfinished_thought=unfinished)

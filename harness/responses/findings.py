@@ -81,11 +81,7 @@ class Findings:
 
     def _add_other(self, label: str, value: Json) -> None:
         self.add_extra(spoken(label).text)
-        if (
-            isinstance(value, str)
-            and ("\n" in value or any(inline_keys(value)))
-            and len(self.passages) < _MAX_PASSAGES
-        ):
+        if isinstance(value, str) and ("\n" in value or any(inline_keys(value))) and len(self.passages) < _MAX_PASSAGES:
             self.passages.append(value)
 
 

@@ -142,9 +142,7 @@ class _Lines:
             self._read_line(row.strip("|\\ \t"))  # a framed line, if it is an answer at all
             return
         rest = cells[key + 1 :]
-        self._found.add(
-            Pair(field=name, text=LIST_SEPARATOR.join(filter(None, rest)) if is_list(name) else rest[0])
-        )
+        self._found.add(Pair(field=name, text=LIST_SEPARATOR.join(filter(None, rest)) if is_list(name) else rest[0]))
 
     def _end_table(self) -> None:
         """Turn a table whose columns are headed by fields into pairs: scalars from its first row, lists from all."""
@@ -162,20 +160,11 @@ class _Lines:
         lines = self._text.rstrip().rsplit("\n", 2)
         last = lines[-1].strip()
         previous = lines[-2].strip() if len(lines) > 1 else ""
-        if (
-            last.startswith("|")
-            and not last.endswith("|")
-            and previous.startswith("|")
-            and previous.endswith("|")
-        ):
+        if last.startswith("|") and not last.endswith("|") and previous.startswith("|") and previous.endswith("|"):
             self._found.cuts.append("inside a table row")
         elif self._found.pairs and len(last) > 2 and any(name.startswith(last) for name in FIELDS):
             self._found.cuts.append("inside a key")
-        elif (
-            self._found.pairs
-            and (text := self._found.pairs[-1].text.strip()).startswith("[")
-            and "]" not in text
-        ):
+        elif self._found.pairs and (text := self._found.pairs[-1].text.strip()).startswith("[") and "]" not in text:
             self._found.cuts.append("inside a list")
         elif self._fences == 1 and not self._found.objects and self._found.pairs:
             self._found.cuts.append("inside a code fence")

@@ -16,9 +16,7 @@ def _is_loop(unit: str, length: int) -> bool:
     if not any(c.isalpha() for c in unit):
         return repeats >= 100 and not unit.isspace()  # a column of ones is honest, a screen of `!` is not
     structured = "\n" in unit or ":" in unit
-    return length >= 100 and repeats >= (
-        8 if structured else 16
-    )  # eight equal coffees on one bill are honest
+    return length >= 100 and repeats >= (8 if structured else 16)  # eight equal coffees on one bill are honest
 
 
 def repeated_tail(text: str) -> str | None:

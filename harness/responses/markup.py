@@ -14,9 +14,7 @@ _FREE_TEXT = frozenset({Kind.TEXT, Kind.ADDRESS, Kind.TEXT_LIST, Kind.NUMBER_LIS
 """Kinds whose values may carry quotes and brackets of their own."""
 _LINK = re.compile(r"\[([^\[\]]+)\]\([^()\s]+\)")
 _EMPHASIS = re.compile(r"(\*{2,3})(?=[^\s*])([^*]+)(?<!\s)\1|(`{1,3})([^`]+)\3")
-_ENCLOSED = re.compile(
-    r'"([^"]*)"|“([^“”]*)”|\'([^\']*)\'|\[([^\[\]]*)\]|<([^<>\s]+@[^<>\s]+|https?:[^<>\s]+)>'
-)
+_ENCLOSED = re.compile(r'"([^"]*)"|“([^“”]*)”|\'([^\']*)\'|\[([^\[\]]*)\]|<([^<>\s]+@[^<>\s]+|https?:[^<>\s]+)>')
 _BREAK = re.compile(r"<br ?/?>", re.IGNORECASE)
 
 

@@ -118,9 +118,7 @@ def _split_one(pair: Pair, text: str, keys: Sequence[InlineKey], findings: Findi
             findings.add_extra(key.label)
     if field:
         rest = text[start:].rstrip()
-        yield Pair(
-            field=field, text=rest.removesuffix(mark) if keys else rest, listed=pair.listed and not keys
-        )
+        yield Pair(field=field, text=rest.removesuffix(mark) if keys else rest, listed=pair.listed and not keys)
 
 
 def _trimmed(text: str, mark: str = "") -> str:
@@ -147,9 +145,7 @@ def _merge(judged: Iterable[tuple[str, str, Meaning]]) -> tuple[dict[str, str | 
     for name in (name for name in FIELD_NAMES if name in answers):
         fields[name] = next((value for value in answers[name] if value is not None), None)
         others = [value or ABSENT for value in answers[name] if value != fields[name]]
-        notes += (
-            Note(kind=NoteKind.DUPLICATE, field=name, detail=other[:80]) for other in others[:_MAX_DUPLICATES]
-        )
+        notes += (Note(kind=NoteKind.DUPLICATE, field=name, detail=other[:80]) for other in others[:_MAX_DUPLICATES])
     return fields, notes
 
 

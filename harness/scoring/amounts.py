@@ -52,9 +52,7 @@ class Amount:
 
     def agrees(self, other: Amount) -> bool:
         """Whether the numbers are equal, to the last digit, and the units do not contradict each other."""
-        return self.value == other.value and (
-            self.unit == other.unit or self.unit is None or other.unit is None
-        )
+        return self.value == other.value and (self.unit == other.unit or self.unit is None or other.unit is None)
 
 
 def _decimal(match: re.Match[str]) -> Decimal:

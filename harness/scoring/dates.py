@@ -47,9 +47,7 @@ _PATTERNS = tuple(
         (r"(?P<year>(?:19|20)[0-9]{2})(?P<month>[0-9]{2})(?P<day>[0-9]{2})", _AFTER),
     )
 )
-_WHOLE_MONTH = re.compile(
-    rf"(?:{_MONTH}[ ,./-]{{1,3}}'?|{_NUMBERED_MONTH.replace('month', 'number')}[/-]){_FULL_YEAR}"
-)
+_WHOLE_MONTH = re.compile(rf"(?:{_MONTH}[ ,./-]{{1,3}}'?|{_NUMBERED_MONTH.replace('month', 'number')}[/-]){_FULL_YEAR}")
 _WITHOUT_YEAR = tuple(
     re.compile(rf"(?:{_WEEKDAY},? ?)?{core}")
     for core in (

@@ -80,9 +80,7 @@ def score_document(document: str, truth: Mapping[str, str | None], response: Par
     absent. Whether a text means absence is for the parser of responses to say; here every string is a value.
     Raises UnknownNameError for a truth outside the schema.
     """
-    judged = {
-        name: None if value is None or is_absent_in_truth(value) else value for name, value in truth.items()
-    }
+    judged = {name: None if value is None or is_absent_in_truth(value) else value for name, value in truth.items()}
     answers: Mapping[str, str | None] = response.fields if response.parsable else {}
     scores: dict[str, FieldScore] = {}
     for name, value in judged.items():
@@ -96,7 +94,6 @@ def score_document(document: str, truth: Mapping[str, str | None], response: Par
         diagnostics=diagnose(answers),
         parsable=response.parsable,
         notes=tuple(
-            ": ".join(part for part in (note.kind, note.field, note.detail) if part)
-            for note in response.notes
+            ": ".join(part for part in (note.kind, note.field, note.detail) if part) for note in response.notes
         ),
     )

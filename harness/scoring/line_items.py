@@ -19,10 +19,7 @@ Pair = tuple[int, int]
 
 
 def _rows(columns: Sequence[str], values: Mapping[str, str | None]) -> list[Row]:
-    read = [
-        entries(field(name).kind, value) if (value := values.get(name)) is not None else ()
-        for name in columns
-    ]
+    read = [entries(field(name).kind, value) if (value := values.get(name)) is not None else () for name in columns]
     return list(zip_longest(*read))
 
 
@@ -89,9 +86,7 @@ def _pair(truth: Sequence[Row], answer: Sequence[Row]) -> list[Pair]:
     return free if sum(gains[i][j] for i, j in free) > worth else pairs
 
 
-def score_line_items(
-    truth: Mapping[str, str | None], answer: Mapping[str, str | None]
-) -> LineItemScore | None:
+def score_line_items(truth: Mapping[str, str | None], answer: Mapping[str, str | None]) -> LineItemScore | None:
     """Score the judged columns as aligned records; None if the truth judges none of the three.
 
     Row i is entry i of each judged column. Rows are paired by optimal assignment on the number of equal

@@ -18,16 +18,12 @@ __all__ = ["draw_latency", "draw_memory"]
 
 def _latencies(cell: CellSummary) -> list[float]:
     readings = cell.result.readings.values()
-    return [
-        r.latency_s for r in readings if r.failure is None and r.latency_s is not None and r.latency_s > 0
-    ]
+    return [r.latency_s for r in readings if r.failure is None and r.latency_s is not None and r.latency_s > 0]
 
 
 def draw_latency(summary: Summary) -> tuple[Canvas, str, str] | None:
     """Every document's latency, with quartiles, median and 95th percentile; None if nothing was timed."""
-    cells = (
-        summary.candidates or summary.controls
-    )  # a control answers in no time: beside it nothing else is legible
+    cells = summary.candidates or summary.controls  # a control answers in no time: beside it nothing else is legible
     found = [(c, samples) for c in cells if (samples := _latencies(c))]
     if not found:
         return None

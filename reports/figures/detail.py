@@ -73,9 +73,7 @@ def _heat_map(cells: Sequence[CellSummary], names: Sequence[str]) -> tuple[Canva
         dark = not math.isnan(value) and value < 55
         axes.text(column, row, text, ha="center", va="center", fontsize=8, color="white" if dark else "black")
     rows_axis(axes, [f"{name}  n={_printed(cells, name)}" for name in names])
-    axes.set_xticks(
-        range(len(cells)), [label(c) for c in cells], rotation=35, ha="right", rotation_mode="anchor"
-    )
+    axes.set_xticks(range(len(cells)), [label(c) for c in cells], rotation=35, ha="right", rotation_mode="anchor")
     axes.tick_params(axis="x", length=0)
     axes.spines[:].set_visible(False)
     axes.set_title("F1 by field")
@@ -100,9 +98,7 @@ def draw_outcomes(summary: Summary) -> tuple[Canvas, str, str] | None:
     columns = min(len(cells), 4)
     rows = math.ceil(len(cells) / columns)
     width = 8.0 if len(cells) == 1 else 2.4 + 3.0 * columns
-    figure, grid = canvas(
-        width, rows * (0.9 + 0.2 * len(names)) + 0.5, rows=rows, columns=columns, sharey=True
-    )
+    figure, grid = canvas(width, rows * (0.9 + 0.2 * len(names)) + 0.5, rows=rows, columns=columns, sharey=True)
     for axes, cell in zip(grid.flat, cells, strict=False):
         _stack(axes, cell, names)
     for axes in list(grid.flat)[len(cells) :]:

@@ -23,9 +23,7 @@ def draw_quality(summary: Summary) -> tuple[Canvas, str, str] | None:
     if not any(c.result.scores for c in cells):
         return None
     figure, grid = canvas(10, 1.5 + 0.42 * len(cells), columns=2, sharey=True)
-    for axes, name, title in zip(
-        grid[0], ("f1", "accuracy"), ("F1", "Accuracy beside its floor"), strict=True
-    ):
+    for axes, name, title in zip(grid[0], ("f1", "accuracy"), ("F1", "Accuracy beside its floor"), strict=True):
         for row, cell in enumerate(cells):
             color = CONTROL_GREY if cell.is_control else PALETTE[0]
             draw_point(axes, row, cell.metrics[name], color=color, hollow=cell.is_control)

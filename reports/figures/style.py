@@ -54,9 +54,7 @@ def drawing() -> Iterator[Callable[[Canvas], bytes]]:
     from matplotlib import style
 
     with style.context("default"), matplotlib.rc_context(_RC), warnings.catch_warnings():
-        warnings.filterwarnings(
-            "ignore", message="Glyph .* missing from font"
-        )  # a name in a script DejaVu lacks
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font")  # a name in a script DejaVu lacks
         yield _png
 
 
@@ -66,9 +64,7 @@ def _png(figure: Canvas) -> bytes:
     return buffer.getvalue()
 
 
-def canvas(
-    width: float, height: float, rows: int = 1, columns: int = 1, **options: Any
-) -> tuple[Canvas, Any]:
+def canvas(width: float, height: float, rows: int = 1, columns: int = 1, **options: Any) -> tuple[Canvas, Any]:
     """A figure of `width` x `height` inches and its axes as a 2-D array, apart from pyplot and its global state."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure as Canvas

@@ -77,8 +77,7 @@ def test_one_document_costs_under_a_millisecond(
 
 def test_rates_of_a_corpus(benchmark) -> None:
     scores = [
-        score_document(str(i), TRUTH, ParsedResponse(fields=shifted(i), notes=(), parsable=True))
-        for i in range(120)
+        score_document(str(i), TRUTH, ParsedResponse(fields=shifted(i), notes=(), parsable=True)) for i in range(120)
     ]
     found = benchmark(rates, scores)
     assert found["f1"].n == 120
