@@ -16,9 +16,9 @@ unanswered (no value is printed, and the answer does not mention the field or co
 right nor invented). Fields that the ground truth does not mention are not judged.
 
 **Comparison.** By kind of field: money to the exact cent with its sign; dates day first; identifiers and
-phone numbers as digits; lists entry by entry, in order; text by its letters and
-digits: case, Unicode forms, spacing and punctuation are folded, except that a boundary between two digits
-counts. Nothing else is forgiven. ANLS, the soft column, decides nothing.
+phone numbers as digits; lists entry by entry, in order; text by its letters and digits: case, Unicode forms,
+spacing and punctuation are folded, except that a boundary between two digits counts. Nothing else is
+forgiven. ANLS, the soft column, decides nothing.
 
 **Failures.** A document on which a cell crashed, timed out or ran out of memory has no answer. It is
 counted and listed as a failure; it is never scored as an empty answer, and every rate is over answered
@@ -26,10 +26,10 @@ documents, so read each rate beside the number answered.
 
 **Intervals** are at 95 %, and their unit is the document, since the fields of one page fail together.
 Rates: Wilson's interval at the effective sample size of the cluster-robust (linearised) variance over
-documents. Rare failures of whole documents make them too narrow
-when there are only about 20 documents or fewer. Quantiles of latency: distribution-free order-statistic bounds, where `?` stands for a bound that
-so few documents cannot give. Peaks are single maxima and have no interval. Intervals of fields and groups
-are not adjusted for the number of comparisons made.
+documents. Rare failures of whole documents make them too narrow when there are only
+about 20 documents or fewer. Quantiles of latency: distribution-free order-statistic bounds, where `?` stands
+for a bound that so few documents cannot give. Peaks are single maxima and have no interval. Intervals of
+fields and groups are not adjusted for the number of comparisons made.
 
 **Comparing candidates** is paired, over the documents that both answered: the mean difference of document
 F1 with Student's t interval, and the geometric mean of the latency ratio likewise on logarithms; p by

@@ -15,7 +15,7 @@ model = "m"
 quantization = "none"
 corpus = "abc"
 f1 = 0.9
-hallucination_rate = { clean = 0.01, scanned = 0.05 }
+hallucination_rate = { all = 0.02, clean = 0.01, scanned = 0.05 }
 
 [[cost]]
 model = "m"
@@ -36,6 +36,7 @@ def test_limits_are_found_by_their_key(tmp_path):
     budgets = load_budgets(write(tmp_path, GOOD))
     assert budgets.quality("m", "none", "abcdef") == {
         "f1": 0.9,
+        "hallucination_rate": 0.02,
         "hallucination_rate.clean": 0.01,
         "hallucination_rate.scanned": 0.05,
     }

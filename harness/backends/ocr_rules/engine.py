@@ -41,7 +41,7 @@ class Engine:
     """RapidOCR behind one method. Construction loads nothing but configuration; `warm_up` loads the models."""
 
     def __init__(self, *, threads: int | None = None) -> None:
-        """Use `threads` threads, by default as many as OMP_NUM_THREADS or else the cores allow. Raises ImportError without rapidocr."""
+        """Use `threads` threads (default: OMP_NUM_THREADS, else one a core). Raises ImportError without rapidocr."""
         from rapidocr import EngineType, RapidOCR
 
         logging.getLogger("RapidOCR").setLevel(logging.ERROR)
