@@ -1,6 +1,6 @@
 """Are the fields read right? Thresholds on F1, hallucination and omission, overall and by stratum."""
 
-from fixtures.judging import quality_gates
+from fixtures.judging import other_gates, quality_gates
 
 
 def test_field_f1(candidate, settle):
@@ -16,3 +16,8 @@ def test_hallucination(candidate, settle):
 def test_omission(candidate, settle):
     """Fields that a document carries are seldom left out."""
     settle(candidate, quality_gates(candidate, "omission_rate"))
+
+
+def test_other_limits(candidate, settle):
+    """Whatever else the budgets limit is judged too."""
+    settle(candidate, other_gates(candidate))

@@ -1,19 +1,16 @@
 """Is the judging itself in order? Controls whose scores are known beforehand."""
 
-from fixtures.judging import blind_at_floor
+from harness.gates import judge_blind
 
 
 def test_floor(floor):
     """Answering N/A to everything finds nothing, invents nothing, and scores exactly the floor."""
     metrics = floor.result.metrics()
     assert metrics["accuracy"].value == metrics["floor_accuracy"].value
-    assert metrics["recall"].value == 0
-    assert metrics["hallucination_rate"].value in (
-        0,
-        None,
-    )  # None: no field of this corpus is absent anywhere
+    assert metrics["recall"].value in (0, None)  # None: no field of these documents is printed anywhere
+    assert metrics["hallucination_rate"].value in (0, None)  # None: no field is absent anywhere
 
 
 def test_blind(blind, settle):
-    """A model shown white pages is no better than the floor: what it scores, it reads."""
-    settle(blind, [blind_at_floor(blind)])
+    """A model shown white pages gets nothing right that it was not shown: what it scores, it reads."""
+    settle(blind, [judge_blind(blind.result.metrics())])

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
 from harness.metrics import METRICS, Metric, Status
 
-__all__ = ["Bound", "Gate", "Verdict", "judge"]
+__all__ = ["BLIND_RECALL_LIMIT", "Bound", "Gate", "Verdict", "judge", "judge_blind"]
+
+BLIND_RECALL_LIMIT = 0.15
+"""Share of the printed values that a model shown white pages may get right; 30 documents with none right prove it."""
 
 
 class Verdict(StrEnum):
@@ -69,6 +73,15 @@ def judge(name: str, estimate: Metric, limit: float | None, *, of: str = "", bou
     if bad is not None and sign * (bad - limit) < 0:
         return gate(Verdict.FAIL, shown)
     return gate(Verdict.INCONCLUSIVE, f"{shown}: the interval reaches across the limit; more documents would decide")
+
+
+def judge_blind(metrics: Mapping[str, Metric]) -> Gate:
+    """Whether a blind control was right about no more than it can guess.
+
+    Right values alone are judged: counting invented ones against them would let a leak hide behind inventions.
+    With so few right values, its accuracy cannot exceed the all-N/A floor by more.
+    """
+    return judge("recall", metrics["recall"], BLIND_RECALL_LIMIT, bound=Bound.AT_MOST)
 
 
 def _number(value: float, unit: str) -> str:

@@ -68,9 +68,7 @@ def _define() -> dict[str, MetricDefinition]:
         ),
         "accuracy": quality("(C + A) / all judged fields; read it only beside floor_accuracy"),
         "floor_accuracy": quality("accuracy of answering N/A to everything on the same documents", None),
-        "accuracy_above_floor": quality(
-            "accuracy minus floor_accuracy, paired by document; what a blind model cannot have"
-        ),
+        "accuracy_above_floor": quality("mean over documents of accuracy minus floor_accuracy"),
         "value_rate": quality(
             "share of judged fields for which any value was given, right or wrong; not an accuracy", None
         ),
@@ -90,11 +88,13 @@ def _define() -> dict[str, MetricDefinition]:
         "tpot_s": cost("s", "median time per output token after the first"),
         "load_s": single(
             "s",
-            "from the request to load until a first image was answered, in a fresh process; the state "
-            "of the file cache is not controlled. Never part of latency",
+            "time the backend took to get ready to answer, in a fresh process; the state of the file cache is not "
+            "controlled. Never part of latency",
         ),
         "docs_per_min": cost("1/min", "60 x answered documents / summed latency, one at a time", True),
-        "output_tok_per_s": cost("1/s", "generated token ids / generation time; prompt tokens never count", True),
+        "output_tok_per_s": cost(
+            "1/s", "generated token ids / seconds of generation, summed; prompt tokens never count", True
+        ),
         "prompt_tok_per_s": cost("1/s", "prompt tokens / time to first token", True),
         "peak_rss_bytes": single(
             "B",
@@ -105,7 +105,7 @@ def _define() -> dict[str, MetricDefinition]:
         "load_peak_rss_bytes": single("B", "highest resident memory of the worker while loading"),
         "weights_bytes": single("B", "bytes of parameters and buffers as loaded"),
         "peak_vram_bytes": single("B", "highest device memory during inference, all devices summed"),
-        "energy_j": cost("J", "energy per document above nothing, from a counter over windows of at least 1 s"),
+        "energy_j": cost("J", "energy per document, from a counter over windows of at least 1 s"),
         "j_per_output_tok": cost("J", "energy per generated token id"),
     }
 

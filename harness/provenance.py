@@ -147,6 +147,9 @@ def _packages() -> dict[str, str]:
 
 def _git(root: Path) -> dict[str, Any] | None:
     """Commit of `root`, and whether anything in it differs from that commit; None outside git."""
+    top = _output("git", "-C", str(root), "rev-parse", "--show-toplevel")
+    if top is None or Path(top).resolve() != root.resolve():  # installed into somebody else's repository
+        return None
     commit = _output("git", "-C", str(root), "rev-parse", "--verify", "HEAD")
     if commit is None:
         return None

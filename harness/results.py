@@ -8,13 +8,13 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from harness.cells import Failure, Role
-from harness.evidence import CellRecord, DocumentRecord, Evidence, ReadingRecord
+from harness.evidence import CellRecord, DocumentRecord, Evidence, MemoryPeak, ReadingRecord
 from harness.metrics import METRICS, Metric, Status, measured, not_measured
 from harness.responses import ParsedResponse, parse_response
 from harness.scoring import DocumentScore, document_f1, rates, score_document
 from harness.statistics import Estimate, mean_interval, quantile_interval, ratio_interval
 
-__all__ = ["MINIMUM_MEMORY_SAMPLES", "CellResult", "cell_results", "result_of"]
+__all__ = ["MINIMUM_MEMORY_SAMPLES", "CellResult", "cell_results", "memory_samples", "result_of"]
 
 MINIMUM_MEMORY_SAMPLES = 3
 """Fewer samples during inference than this, and the peak counts as not measured."""
@@ -63,7 +63,8 @@ class CellResult:
             ratio_interval([float(d in self.scores) for d in sorted(chosen)], [1.0] * len(chosen)),
         )
         found["accuracy_above_floor"] = measured("accuracy_above_floor", _above_floor(scores))
-        found |= _speed(readings) | _memory(readings, self.loads)
+        attempted = [r for d, r in self.readings.items() if d in chosen]  # a peak before an out-of-memory is a peak
+        found |= _speed(readings) | _memory(attempted, self.loads)
         return {name: found.get(name) or not_measured(name) for name in METRICS}
 
     def field_metrics(self, fields: Collection[str], documents: Collection[str] | None = None) -> Mapping[str, Metric]:
@@ -88,10 +89,7 @@ class CellResult:
 def _above_floor(scores: Iterable[DocumentScore]) -> Estimate:
     """Per document, accuracy minus floor: (C + A) - (A + H + U), over the judged fields."""
     tallies = [c for score in scores if (c := score.counts).judged]
-    mean = mean_interval([(c.correct - c.hallucinated - c.unanswered) / c.judged for c in tallies])
-    if mean.value is not None and mean.low is None and mean.n > 1:  # alike on every document
-        return replace(mean, low=mean.value, high=mean.value)
-    return mean
+    return mean_interval([(c.correct - c.hallucinated - c.unanswered) / c.judged for c in tallies])
 
 
 def _quantile(name: str, samples: Sequence[float], q: float) -> Metric:
@@ -106,11 +104,26 @@ def _speed(readings: Iterable[ReadingRecord]) -> dict[str, Metric]:
     found["preprocess_s"] = _quantile("preprocess_s", [s for s in prepared if s > 0], 0.5)
     for name in ("ttft_s", "tpot_s"):
         found[name] = _quantile(name, [r.phases[name] for r in answered if name in r.phases], 0.5)
+    found |= _token_rates(answered)
     if len(latencies) > 1 and min(latencies) > 0:
         found["latency_cv"] = _plain(
             "latency_cv", statistics.stdev(latencies) / statistics.fmean(latencies), len(latencies)
         )
         found["docs_per_min"] = measured("docs_per_min", _per_minute(mean_interval(latencies)))
+    return found
+
+
+def _token_rates(answered: Iterable[ReadingRecord]) -> dict[str, Metric]:
+    """Tokens over the time that they took, summed over documents; from readings that tell both."""
+    found = {}
+    for name, count, phase in (
+        ("output_tok_per_s", "output_tokens", "generate_s"),
+        ("prompt_tok_per_s", "prompt_tokens", "ttft_s"),
+    ):
+        told = [(n, r.phases[phase]) for r in answered if (n := getattr(r, count)) is not None and phase in r.phases]
+        seconds = sum(s for _, s in told)
+        if seconds > 0:
+            found[name] = _plain(name, sum(n for n, _ in told) / seconds, len(told))
     return found
 
 
@@ -129,7 +142,7 @@ def _plain(name: str, value: float | None, n: int) -> Metric:
 
 def _memory(readings: Iterable[ReadingRecord], loads: Sequence[CellRecord]) -> dict[str, Metric]:
     during = [r.memory for r in readings]
-    samples = sum(m.samples for m in during)
+    samples = memory_samples(during)
     found = {}
     if samples >= MINIMUM_MEMORY_SAMPLES:
         found["peak_rss_bytes"] = _plain("peak_rss_bytes", _highest(m.peak_rss_bytes for m in during), samples)
@@ -144,6 +157,11 @@ def _memory(readings: Iterable[ReadingRecord], loads: Sequence[CellRecord]) -> d
         if isinstance(weights := first.facts.get("weights_bytes"), int):
             found["weights_bytes"] = Metric(value=weights, n=1, unit="B", status=Status.MEASURED)
     return found
+
+
+def memory_samples(peaks: Iterable[MemoryPeak]) -> int:
+    """Samples taken while answers were being made: the first and the last of each reading see an idle process."""
+    return sum(max(0, peak.samples - 2) for peak in peaks)
 
 
 def _highest(values: Iterable[int | None]) -> int | None:

@@ -52,14 +52,19 @@ def run_pass(
     if waiting:
         with CellWorker(cell, prompt=prompt, load_timeout_s=load_timeout_s, read_timeout_s=read_timeout_s) as worker:
             worker.load()
+            loads += _logged(worker.take_loads(), log)
             for document in waiting:
                 reading = worker.read(document.name, document.path)
-                for load in worker.take_loads():
-                    log.append(load)
-                    loads.append(load)
+                loads += _logged(worker.take_loads(), log)
                 log.append(reading)
                 readings[document.name] = reading
                 on_reading(reading)
     fresh = frozenset(d.name for d in waiting)
     ordered = {d.name: readings[d.name] for d in documents}
     return Pass(loads=loads, readings=ordered, fresh=fresh)
+
+
+def _logged(loads: list[CellRecord], log: EvidenceLog) -> list[CellRecord]:
+    for load in loads:
+        log.append(load)
+    return loads

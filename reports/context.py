@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 from harness.cells import Failure
-from harness.metrics import Metric
+from harness.gates import BLIND_RECALL_LIMIT, Verdict, judge_blind
 from harness.scoring import SCORER_VERSION
-from reports.formatting import MISSING, escape, format_bytes, format_metric, table
+from reports.formatting import MISSING, escape, format_bytes, format_metric, format_percent, table
 from reports.summary import CellSummary, Summary
 from reports.tables import cell_name
 
@@ -59,6 +61,10 @@ def cautions(summary: Summary) -> Sequence[str]:
         found.append("**The log holds no readings: nothing was measured.**")
     if len(evidence.runs) > 1:
         found.append(f"The log holds {len(evidence.runs)} runs: it was resumed. {_run_differences(summary)}")
+    if evidence.retried:
+        kinds = Counter(r.failure for r in evidence.retried if r.failure is not None)
+        counted = ", ".join(f"{n} x {failure}" for failure, n in sorted(kinds.items()))
+        found.append(f"Failures of an earlier run were read again, and are not counted below: {counted}.")
     if evidence.skipped_lines:
         lines = "line was" if evidence.skipped_lines == 1 else "lines were"
         found.append(f"{evidence.skipped_lines} damaged or torn {lines} skipped.")
@@ -121,9 +127,8 @@ def controls_table(controls: Sequence[CellSummary]) -> str:
 def _control_verdict(cell: CellSummary) -> tuple[str, str]:
     m = cell.metrics
     if cell.cell.startswith("blind:"):
-        expected = "no more than the floor: it was shown blank pages"
-        above = m["accuracy_above_floor"]
-        return expected, _no_more_than_zero(above)
+        expected = f"recall of at most {format_percent(BLIND_RECALL_LIMIT)} %: it was shown blank pages"
+        return expected, _BLIND_WORDS[judge_blind(m).verdict]
     if cell.cell == "all-na":
         expected = "exactly the floor, and no value given"
         values = (m["accuracy"].value, m["floor_accuracy"].value, m["value_rate"].value)
@@ -135,14 +140,13 @@ def _control_verdict(cell: CellSummary) -> tuple[str, str]:
     return "not stated", "read it yourself"
 
 
-def _no_more_than_zero(above: Metric) -> str:
-    if above.value is None:
-        return MISSING
-    if above.value <= 0:
-        return "as it must be"
-    if above.low is not None and above.low <= 0:
-        return "within chance of the floor"
-    return "**OFF: right without seeing the page**"
+_BLIND_WORDS = MappingProxyType(
+    {
+        Verdict.PASS: "as it must be",
+        Verdict.FAIL: "**OFF: right without seeing the page**",
+        Verdict.INCONCLUSIVE: "too few documents to tell",
+    }
+)
 
 
 def provenance_table(summary: Summary, log: str) -> str:

@@ -12,6 +12,7 @@ import numpy as np
 from PIL import Image
 
 from harness.backends import Answer
+from harness.errors import ImageError
 from harness.responses import render_response
 from harness.schema import FIELD_NAMES
 
@@ -82,6 +83,23 @@ class WrongTotals(Reader):
         """As printed, but for the total."""
         found = super().fields(image)
         return found | {"TOTAL": "$999.99"} if found else found
+
+
+class KnowingReader(Reader):
+    """Knows the first receipt by heart, and invents something beside every true value."""
+
+    def fields(self, image: Image.Image) -> dict[str, str | None]:
+        """The same for every page, read or not."""
+        known = receipts(1)["page-00.png"]
+        return known | {"ABN": "51 824 753 556", "GST": "$1.00", "DUE_DATE": "01/01/2025"}
+
+
+class ExcusingReader(Reader):
+    """Blames the image for what it does not want to read."""
+
+    def read(self, image: Image.Image, prompt: str) -> Answer:
+        """Never answer."""
+        raise ImageError("this image is unreadable")
 
 
 class CrashingReader(Reader):

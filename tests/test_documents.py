@@ -74,6 +74,8 @@ def test_documents_jsonl_adds_what_is_known(folder):
         ("image_file,TOTAL,TOTAL\na.png,1,1\n", ["'TOTAL'", "twice"]),
         ("image_file,TOTAL\n../a.png,1.00\n", ["line 2", "outside the folder"]),
         ("image_file,TOTAL\n", ["no rows"]),
+        ("image_file,image_name,TOTAL\na.png,b.jpg,1\n", ["image_file and image_name", "keep one"]),
+        ("image_file,TOTAL,total\na.png,1,2\n", ["'TOTAL' and 'total' are the same field"]),
         ("", ["no image column"]),
         ('image_file,TOTAL\n"a.png,1.00\n', ["not valid CSV"]),
     ],
@@ -95,6 +97,8 @@ def test_csv_mistakes_are_named(folder, text, expected):
         ('{"image": "a.png", "fields": {"TOTAL": 9.0}}', "field TOTAL"),
         ('{"image": "a.png", "fields": {"PRICES": ["1", 2]}}', "field PRICES"),
         ('{"image": "a.png", "fields": {"TOTALS": "1"}}', "did you mean TOTAL"),
+        ('{"image": "a.png", "fields": {"TOTAL": "1", "TOTAL": "2"}}', "a key is given twice"),
+        ('{"image": "a.png", "fields": {"TOTAL": "1", "total": "2"}}', "given twice, in two spellings"),
     ],
 )
 def test_jsonl_mistakes_are_named(folder, line, expected):

@@ -104,10 +104,44 @@ def test_a_later_reading_replaces_an_earlier_one(log):
 
 def test_garbage_is_skipped_and_counted(tmp_path):
     path = tmp_path / "evidence.jsonl"
+    garbage = [
+        b"\xff\xfe",
+        b"[]",
+        b"[" * 100_000,
+        b'{"record": "reading"}',
+        b'{"record": "nonsense"}',
+        b'{"record": "pass", "cell": "m", "role": "king", "documents": []}',
+        b'{"record": "reading", "cell": "m", "document": ["a"]}',
+        b'{"record": "reading", "cell": "m", "document": "a", "latency_s": "abc"}',
+        b'{"record": "reading", "cell": "m", "document": "a", "latency_s": NaN}',
+        b'{"record": "document", "document": "a", "truth": {"FOO": "1"}}',
+    ]
     path.write_bytes(
-        b'\xff\xfe\n[]\n{"record": "reading"}\n{"record": "nonsense"}\n{"record": "pass", "role": "king"}\n'
+        b"\n".join([*garbage, b'{"record": "reading", "cell": "m", "document": "a", "latency_s": 1}', b""])
     )
-    assert read_evidence(path).skipped_lines == 5
+    evidence = read_evidence(path)
+    assert evidence.skipped_lines == len(garbage)
+    assert evidence.readings["m"]["a"].latency_s == 1.0
+
+
+def test_what_is_no_log_at_all_is_refused_by_name(tmp_path):
+    path = tmp_path / "README.md"
+    path.write_text("# Title\n\nText.\n")
+    with pytest.raises(EvidenceError, match=r"README\.md: holds no evidence record"):
+        read_evidence(path)
+
+
+def test_gates_are_those_of_the_latest_run(log):
+    with EvidenceLog(log) as opened:
+        opened.append(RECORDS[0])
+    assert read_evidence(log).gates == []
+
+
+def test_a_failure_that_was_read_again_is_remembered(log):
+    with EvidenceLog(log) as opened:
+        opened.append(ReadingRecord(cell="m", document="b.png", text="now"))
+    (retried,) = read_evidence(log).retried
+    assert (retried.document, retried.failure) == ("b.png", Failure.TIMEOUT)
 
 
 def test_a_newer_schema_is_refused_by_name(tmp_path):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from harness.gates import Bound, Verdict, judge
+from harness.gates import Verdict, judge, judge_blind
 from harness.metrics import Metric, Status, not_measured
 
 
@@ -41,6 +41,13 @@ def test_message_carries_the_evidence():
         assert part in gate.message
 
 
-def test_a_control_may_turn_the_direction_round():
-    assert judge("accuracy_above_floor", metric(0.0, 0.0, 0.0), 0.02, bound=Bound.AT_MOST).verdict is Verdict.PASS
-    assert judge("accuracy_above_floor", metric(0.3, 0.2, 0.4), 0.02, bound=Bound.AT_MOST).verdict is Verdict.FAIL
+@pytest.mark.parametrize(
+    ("recall", "verdict"),
+    [
+        (metric(0.0, 0.0, 0.114), Verdict.PASS),
+        (metric(0.0, 0.0, 0.24), Verdict.INCONCLUSIVE),
+        (metric(1.0, 0.89, 1.0), Verdict.FAIL),
+    ],
+)
+def test_a_blind_model_is_judged_by_what_it_gets_right(recall, verdict):
+    assert judge_blind({"recall": recall}).verdict is verdict

@@ -189,6 +189,59 @@ def test_kill_dash_nine_then_resume(tmp_path, corpus):
     assert sorted(read) == sorted(set(read)), "no document was read twice"
 
 
+def test_what_a_model_knows_without_looking_shows(tmp_path):
+    """Right values are found on white pages, however many invented ones stand beside them."""
+    folder = write_corpus(
+        tmp_path / "corpus", dict.fromkeys((f"{i}.png" for i in range(12)), receipts(1)["page-00.png"])
+    )
+    done = suite(tmp_path / "out", folder, "-k", "blind", models="KnowingReader")
+    assert done.returncode == 1
+    assert "recall 1 [" in done.stdout
+    assert "right without seeing the page" in (tmp_path / "out" / "report.md").read_text()
+
+
+def test_a_backend_cannot_blame_the_image(tmp_path, corpus):
+    done = suite(tmp_path, corpus, "-k", "is_answered", models="ExcusingReader")
+    assert done.returncode == 1
+    assert cells(tmp_path)["ExcusingReader"]["failures"] == {"error": 6}
+
+
+def test_a_resumed_run_judges_no_cost_of_the_run_before(tmp_path, corpus):
+    path = tmp_path / "budgets.toml"
+    path.write_text(
+        '[[cost]]\nmodel = "python:tests.pixel_pages.Reader"\nquantization = "none"\ndevice = "cpu"\n'
+        'load_s = 60\nlatency_s = 60\npeak_rss_bytes = "8 GiB"\n'
+    )
+    options = ("-k", "test_cost", "--eval-budgets", str(path))
+    assert "6 passed" not in suite(tmp_path / "out", corpus, *options).stdout
+    gates = json.loads((tmp_path / "out" / "report.json").read_text())["gates"]
+    assert {g["metric"]: g["verdict"] for g in gates}["load_s"] == "pass"
+    suite(tmp_path / "out", corpus, *options, "--eval-resume")
+    gates = json.loads((tmp_path / "out" / "report.json").read_text())["gates"]
+    assert {g["verdict"] for g in gates} == {"inconclusive", "no-budget"}
+
+
+def test_one_run_at_a_time_writes_into_a_folder(tmp_path, corpus):
+    log = tmp_path / "evidence.jsonl"
+    with subprocess.Popen(
+        command(tmp_path, corpus, models="SlowReader"), cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    ) as first:
+        while not log.exists():
+            assert first.poll() is None
+            time.sleep(0.02)
+        second = suite(tmp_path, corpus)
+        assert second.returncode == 4
+        assert "another run is writing here" in second.stdout + second.stderr
+    assert first.returncode == 0
+    assert cells(tmp_path)["SlowReader"]["status"] == "ok"
+
+
+def test_xdist_is_refused_by_name(tmp_path, corpus):
+    done = suite(tmp_path, corpus, "-n", "1", "-k", "test_field_f1")
+    assert done.returncode == 1
+    assert "run them without -n" in done.stdout
+
+
 def test_resume_refuses_other_documents(tmp_path, corpus):
     assert suite(tmp_path / "out", corpus).returncode == 0
     other = write_corpus(tmp_path / "other", receipts(5))
@@ -228,6 +281,7 @@ def test_bad_images_are_rows(tmp_path):
     [
         (["--eval-documents", "nowhere"], "nowhere: not a folder"),
         (["--eval-models", "ocr-rule"], "unknown backend 'ocr-rule'; did you mean ocr-rules"),
+        (["--eval-models", "blind:ocr-rules"], "blind:ocr-rules is a control and runs with every evaluation"),
         (["--eval-limit", "0"], "--eval-limit: must be at least 1"),
         (["--eval-timeout", "0"], "--eval-timeout: must be more than 0"),
         (["--eval-budgets", "nowhere.toml"], "nowhere.toml: cannot be read"),

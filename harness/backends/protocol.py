@@ -19,7 +19,7 @@ class Answer:
     text: str
     """The raw response, exactly as produced. Everything else is derived from it later."""
     phases: Mapping[str, float] = field(default_factory=dict)
-    """Seconds by phase, such as `preprocess_s` or `ttft_s`, on time.perf_counter."""
+    """Seconds by phase, on time.perf_counter; `preprocess_s`, `ttft_s`, `tpot_s` and `generate_s` become metrics."""
     prompt_tokens: int | None = None
     output_tokens: int | None = None
     """Generated token ids, end-of-sequence included, padding not; None where there are no tokens."""
@@ -35,7 +35,10 @@ class Backend(Protocol):
     """
 
     def load(self) -> Mapping[str, str | int | float]:
-        """Get ready to answer: models in memory, lazy initialisation over. Returns facts worth recording."""
+        """Get ready to answer: models in memory, lazy initialisation over, so that no first answer pays for it.
+
+        Returns facts worth recording; `weights_bytes` becomes a metric.
+        """
 
     def read(self, image: Image, prompt: str) -> Answer:
         """Answer `prompt` about `image` (mode RGB, upright)."""

@@ -108,11 +108,16 @@ def load_corpus(root: Path, truth: Path | None = None) -> Corpus:
             continue
         known = {**metadata.get(image, {}), **row.metadata}
         path = root / image
-        documents[image] = Document(name=image, path=path, truth=row.fields, image_sha256=_sha256(path), **known)
+        try:
+            digest = _sha256(path)
+        except OSError as error:
+            problems.append(f"{row.where}: {image}: cannot be read: {error.strerror}")
+            continue
+        documents[image] = Document(name=image, path=path, truth=row.fields, image_sha256=digest, **known)
     if problems:
         raise CorpusError(_listing(f"{truth_path}: the ground truth and the folder disagree", problems))
     return Corpus(
-        name="/".join(root.resolve().parts[-2:]),
+        name=root.resolve().name,
         root=root,
         documents=tuple(documents[name] for name in sorted(documents)),
         unjudged=tuple(name for name in images if name not in documents),

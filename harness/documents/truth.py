@@ -74,14 +74,19 @@ def _csv_rows(path: Path, text: str) -> Iterator[TruthRow]:
 def _columns(path: Path, header: list[str]) -> tuple[str, dict[str, str]]:
     if duplicates := sorted({name for name in header if header.count(name) > 1}):
         raise CorpusError(f"{path}, line 1: column {duplicates[0]!r} appears twice")
-    image_column = next((name for name in _IMAGE_COLUMNS if name in header), None)
-    if image_column is None:
+    image_columns = [name for name in _IMAGE_COLUMNS if name in header]
+    if not image_columns:
         raise CorpusError(f"{path}, line 1: no image column; name one of the columns image_file or image_name")
-    columns = {}
+    if len(image_columns) > 1:
+        raise CorpusError(f"{path}, line 1: both {' and '.join(image_columns)} name images; keep one")
+    columns: dict[str, str] = {}
     for name in header:
         if name not in (*_IMAGE_COLUMNS, *METADATA):
-            columns[name] = _field_name(name, f"{path}, line 1, column {name!r}")
-    return image_column, columns
+            known = _field_name(name, f"{path}, line 1, column {name!r}")
+            if known in columns:
+                raise CorpusError(f"{path}, line 1: columns {columns[known]!r} and {name!r} are the same field")
+            columns[known] = name
+    return image_columns[0], columns
 
 
 def _field_name(name: str, where: str) -> str:
@@ -107,17 +112,26 @@ def _jsonl_rows(path: Path, text: str) -> Iterator[TruthRow]:
         if not isinstance(fields, dict):
             raise CorpusError(f'{where}: needs "fields": an object such as {{"TOTAL": "$9.00"}}')
         truth = {_field_name(k, where): _json_value(v, f"{where}, field {k}") for k, v in fields.items()}
+        if len(truth) < len(fields):
+            raise CorpusError(f"{where}: a field is given twice, in two spellings")
         yield TruthRow(image=image.strip(), fields=truth, where=where, metadata=_metadata(data))
 
 
 def _json_object(line: str, where: str) -> dict[str, Any]:
     try:
-        data = json.loads(line)
-    except ValueError as error:
+        data = json.loads(line, object_pairs_hook=_unique)
+    except (ValueError, RecursionError) as error:
         raise CorpusError(f"{where}: not valid JSON: {error}") from None
     if not isinstance(data, dict):
         raise CorpusError(f"{where}: a JSON object is expected on each line")
     return data
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise ValueError("a key is given twice")
+    return found
 
 
 def _json_value(value: object, where: str) -> str | None:

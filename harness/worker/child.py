@@ -57,8 +57,6 @@ def failure_of(error: BaseException) -> tuple[Failure, bool]:
     Out of memory is `run-oom`, also as the explicit cause of another exception. After it, and after any other
     CUDA error, the state of allocator and device is unknown.
     """
-    if isinstance(error, ImageError):
-        return Failure.BAD_IMAGE, False
     if isinstance(error, UnsupportedError):
         return Failure.UNSUPPORTED, False
     chain: list[BaseException] = []
@@ -78,7 +76,7 @@ def _is_out_of_memory(error: BaseException) -> bool:
 
 
 def _describe(error: BaseException) -> str:
-    if isinstance(error, ImageError | UnsupportedError):
+    if isinstance(error, UnsupportedError):
         return str(error)
     lines = str(error).strip().splitlines()
     return f"{type(error).__name__}: {lines[0][:500]}" if lines else type(error).__name__
@@ -101,6 +99,9 @@ def _read(backend: Backend, prompt: str, path: Path) -> Answered | ReadFailed:
     start = time.perf_counter()
     try:
         image = open_image(path)
+    except ImageError as error:
+        return ReadFailed(failure=Failure.BAD_IMAGE, message=str(error).replace(str(path), path.name))
+    try:
         decoded = time.perf_counter()
         answer: object = backend.read(image, prompt)
         done = time.perf_counter()

@@ -1,0 +1,34 @@
+"""The evidence log: everything a report says is derived from its records.
+
+Append-only JSONL, flushed per line. A line torn by a crash is skipped and counted, never fatal; a later reading of
+the same (cell, document) replaces an earlier one.
+"""
+
+from harness.evidence.log import EvidenceLog
+from harness.evidence.reading import Evidence, read_evidence
+from harness.evidence.records import (
+    SCHEMA_VERSION,
+    CellRecord,
+    DocumentRecord,
+    GateRecord,
+    MemoryPeak,
+    PassRecord,
+    ReadingRecord,
+    Record,
+    RunRecord,
+)
+
+__all__ = [
+    "SCHEMA_VERSION",
+    "CellRecord",
+    "DocumentRecord",
+    "Evidence",
+    "EvidenceLog",
+    "GateRecord",
+    "MemoryPeak",
+    "PassRecord",
+    "ReadingRecord",
+    "Record",
+    "RunRecord",
+    "read_evidence",
+]

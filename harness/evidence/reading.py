@@ -1,0 +1,181 @@
+"""Reading evidence: whole logs, logs that a crash cut, and refusing what is no log at all."""
+
+from __future__ import annotations
+
+import json
+import types
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields
+from functools import cache
+from pathlib import Path
+from typing import Any, get_args, get_origin, get_type_hints
+
+from harness.cells import Failure, Role
+from harness.errors import EvidenceError
+from harness.evidence.records import (
+    SCHEMA_VERSION,
+    CellRecord,
+    DocumentRecord,
+    GateRecord,
+    MemoryPeak,
+    PassRecord,
+    ReadingRecord,
+    Record,
+    RunRecord,
+)
+from harness.schema import FIELDS
+
+__all__ = ["Evidence", "read_evidence"]
+
+_RECORDS: Mapping[str, type[Record]] = types.MappingProxyType(
+    {cls.record: cls for cls in (RunRecord, DocumentRecord, PassRecord, CellRecord, ReadingRecord, GateRecord)}
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence:
+    """One log, read. Readings and cells keep the order in which they first appeared."""
+
+    path: Path
+    runs: Sequence[RunRecord]
+    documents: Mapping[str, DocumentRecord]
+    passes: Mapping[str, PassRecord]
+    """The latest pass by cell id."""
+    cells: Mapping[str, Sequence[CellRecord]]
+    """Loads by cell id, in order; the last one says how the cell ended."""
+    readings: Mapping[str, Mapping[str, ReadingRecord]]
+    """The latest reading by cell id, then document."""
+    retried: Sequence[ReadingRecord]
+    """Failed readings that a later reading of the same cell and document replaced."""
+    gates: Sequence[GateRecord]
+    """Of the latest run only: an earlier one may have had other limits."""
+    skipped_lines: int
+    """Lines that could not be read: torn by a crash or damaged."""
+
+
+def read_evidence(path: Path) -> Evidence:
+    """Read a log, whole or cut anywhere.
+
+    Raises EvidenceError if it cannot be opened, is of a newer schema, or is no evidence log at all.
+    """
+    runs: list[RunRecord] = []
+    documents: dict[str, DocumentRecord] = {}
+    passes: dict[str, PassRecord] = {}
+    cells: dict[str, list[CellRecord]] = {}
+    readings: dict[str, dict[str, ReadingRecord]] = {}
+    retried: list[ReadingRecord] = []
+    gates: dict[tuple[str, str], GateRecord] = {}
+    skipped = blank = number = whole_lines = 0
+    for number, line in enumerate(_lines(path), 1):
+        whole_lines += line.endswith(b"\n")
+        if line.isspace():
+            blank += 1
+            continue
+        try:
+            record = _parse(line)
+        except EvidenceError as error:
+            raise EvidenceError(f"{path}, line {number}: {error}") from None
+        match record:
+            case RunRecord():
+                runs.append(record)
+                gates.clear()
+            case DocumentRecord():
+                documents[record.document] = record
+            case PassRecord():
+                passes[record.cell] = record
+            case CellRecord():
+                cells.setdefault(record.cell, []).append(record)
+            case ReadingRecord():
+                of_cell = readings.setdefault(record.cell, {})
+                before = of_cell.get(record.document)
+                if before is not None and before.failure is not None:
+                    retried.append(before)
+                of_cell[record.document] = record
+            case GateRecord():
+                gates[record.test, record.metric] = record
+            case None:
+                skipped += 1
+    if whole_lines and skipped and skipped + blank == number:
+        raise EvidenceError(f"{path}: holds no evidence record; give the evidence.jsonl of a report folder")
+    return Evidence(
+        path=path,
+        runs=runs,
+        documents=documents,
+        passes=passes,
+        cells=cells,
+        readings=readings,
+        retried=retried,
+        gates=list(gates.values()),
+        skipped_lines=skipped,
+    )
+
+
+def _lines(path: Path) -> Iterator[bytes]:
+    try:
+        with path.open("rb") as file:
+            yield from file
+    except OSError as error:
+        raise EvidenceError(f"{path}: cannot read the evidence log: {error.strerror}") from error
+
+
+def _parse(line: bytes) -> Record | None:
+    """The record in a line, or None if the line is torn, damaged or of wrong types."""
+    try:
+        data = json.loads(line, parse_constant=_refuse)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(data, dict):
+        return None
+    if isinstance(version := data.get("schema"), int) and version > SCHEMA_VERSION:
+        raise EvidenceError(f"written by a newer version (schema {version}; this one reads up to {SCHEMA_VERSION})")
+    cls = _RECORDS.get(str(data.get("record")))
+    if cls is None:
+        return None
+    try:
+        record: Record = _build(cls, data)
+    except (TypeError, ValueError):
+        return None
+    if isinstance(record, DocumentRecord) and not record.truth.keys() <= FIELDS.keys():
+        return None
+    return record
+
+
+def _refuse(constant: str) -> float:
+    raise ValueError(f"{constant} is not JSON")
+
+
+def _build(cls: type, data: Any) -> Any:
+    """`data` as a `cls`; unknown keys are ignored. Raises TypeError or ValueError."""
+    values = {}
+    for name, hint in _hints(cls).items():
+        if name in data:
+            values[name] = _typed(data[name], hint)
+    return cls(**values)
+
+
+@cache
+def _hints(cls: type) -> Mapping[str, Any]:
+    hints = get_type_hints(cls)
+    return {f.name: hints[f.name] for f in fields(cls)}
+
+
+def _typed(value: Any, hint: Any) -> Any:
+    """`value` if it is what `hint` says, decoded where JSON has no such type. Raises TypeError or ValueError."""
+    if type(value) is hint or hint is Any:
+        return value
+    if isinstance(hint, types.UnionType):
+        if value is None and types.NoneType in get_args(hint):
+            return None
+        (inner,) = (option for option in get_args(hint) if option is not types.NoneType)
+        return _typed(value, inner)
+    if hint is MemoryPeak and isinstance(value, dict):
+        return _build(MemoryPeak, value)
+    if hint in (Failure, Role):
+        return hint(value)
+    if hint is float and type(value) is int:
+        return float(value)
+    if get_origin(hint) is Mapping and isinstance(value, dict):
+        return {key: _typed(item, get_args(hint)[1]) for key, item in value.items()}
+    if get_origin(hint) is Sequence and isinstance(value, list):
+        return [_typed(item, get_args(hint)[0]) for item in value]
+    raise TypeError(f"{value!r} is not {hint}")

@@ -1,0 +1,146 @@
+"""What an evidence log holds: one frozen record per fact."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+from harness.cells import Failure, Role
+
+__all__ = [
+    "SCHEMA_VERSION",
+    "CellRecord",
+    "DocumentRecord",
+    "GateRecord",
+    "MemoryPeak",
+    "PassRecord",
+    "ReadingRecord",
+    "Record",
+    "RunRecord",
+]
+
+SCHEMA_VERSION = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MemoryPeak:
+    """Host memory of one process over one phase, in bytes; None is 'not measured', never 0."""
+
+    rss_bytes: int | None = None
+    """Highest resident set seen by sampling."""
+    anonymous_bytes: int | None = None
+    """Highest anonymous part of it: without mapped files, which come and go with the page cache."""
+    high_water_bytes: int | None = None
+    """The kernel's own high-water mark over the phase (VmHWM after a reset); exact where it exists."""
+    samples: int = 0
+
+    @property
+    def peak_rss_bytes(self) -> int | None:
+        """The kernel's mark where there is one, otherwise the highest sample."""
+        return self.high_water_bytes if self.high_water_bytes is not None else self.rss_bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunRecord:
+    """Opens a run: what was asked, on what, where."""
+
+    record: ClassVar[str] = "run"
+    started: str
+    """ISO 8601, UTC."""
+    corpus: Mapping[str, Any]
+    """name, identity, documents (count), unjudged_images (names without ground truth)."""
+    prompt: Mapping[str, Any]
+    """name, fingerprint."""
+    provenance: Mapping[str, Any]
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DocumentRecord:
+    """One document and its truth, so that the log alone can be scored and reported."""
+
+    record: ClassVar[str] = "document"
+    document: str
+    truth: Mapping[str, str | None]
+    """Judged fields only: verbatim value, or None where the document does not carry the field."""
+    kind: str | None = None
+    layout: str | None = None
+    stratum: str | None = None
+    image_sha256: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PassRecord:
+    """Opens a cell's pass: the documents it was asked to read, so that a cut log shows what is missing."""
+
+    record: ClassVar[str] = "pass"
+    cell: str
+    role: Role
+    documents: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CellRecord:
+    """One load of a cell's worker. `failure` is set when the cell could not load at all."""
+
+    record: ClassVar[str] = "cell"
+    cell: str
+    backend: str
+    quantization: str
+    runtime: str
+    device: str
+    role: Role
+    failure: Failure | None = None
+    message: str | None = None
+    load_s: float | None = None
+    """From the request to load until the backend had answered a first image; process start-up apart."""
+    spawn_s: float | None = None
+    """Starting the process and importing the harness."""
+    memory: MemoryPeak = MemoryPeak()
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    restart: int = 0
+    """0 for the first worker of the cell, 1 for the one that followed its first failure, and so on."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadingRecord:
+    """One inference."""
+
+    record: ClassVar[str] = "reading"
+    cell: str
+    document: str
+    failure: Failure | None = None
+    message: str | None = None
+    text: str | None = None
+    """The raw response; None if there was none."""
+    latency_s: float | None = None
+    """Request in, text out, on the worker's clock: decoding the image file included."""
+    phases: Mapping[str, float] = field(default_factory=dict)
+    prompt_tokens: int | None = None
+    output_tokens: int | None = None
+    stop: str | None = None
+    memory: MemoryPeak = MemoryPeak()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GateRecord:
+    """One verdict of one evaluation test."""
+
+    record: ClassVar[str] = "gate"
+    test: str
+    cell: str | None
+    metric: str
+    verdict: str
+    """pass, fail, inconclusive, or no-budget."""
+    value: float | None = None
+    low: float | None = None
+    high: float | None = None
+    n: int | None = None
+    bound: str | None = None
+    """`at least` or `at most`: on which side of the limit the metric must lie."""
+    limit: float | None = None
+    message: str = ""
+
+
+Record = RunRecord | DocumentRecord | PassRecord | CellRecord | ReadingRecord | GateRecord
