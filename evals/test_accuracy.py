@@ -3,21 +3,21 @@
 from fixtures.judging import other_gates, quality_gates
 
 
-def test_field_f1(candidate, settle):
+def test_field_f1(candidate, check):
     """Of the values printed and the values given, enough agree."""
-    settle(candidate, quality_gates(candidate, "f1"))
+    check(candidate, quality_gates(candidate, "f1"))
 
 
-def test_hallucination(candidate, settle):
+def test_hallucination(candidate, check):
     """Fields that a document does not carry are seldom given a value."""
-    settle(candidate, quality_gates(candidate, "hallucination_rate"))
+    check(candidate, quality_gates(candidate, "hallucination_rate"))
 
 
-def test_omission(candidate, settle):
+def test_omission(candidate, check):
     """Fields that a document carries are seldom left out."""
-    settle(candidate, quality_gates(candidate, "omission_rate"))
+    check(candidate, quality_gates(candidate, "omission_rate"))
 
 
-def test_other_limits(candidate, settle):
+def test_other_limits(candidate, check):
     """Whatever else the budgets limit is judged too."""
-    settle(candidate, other_gates(candidate))
+    check(candidate, other_gates(candidate))

@@ -3,11 +3,11 @@
 from fixtures.judging import answered, quality_gates
 
 
-def test_every_document_is_answered(candidate, settle):
+def test_every_document_is_answered(candidate, check):
     """No readable image ends in a crash, a timeout, an out-of-memory or an error."""
-    settle(candidate, [answered(candidate)])
+    check(candidate, [answered(candidate)])
 
 
-def test_answers_parse(candidate, settle):
+def test_answers_parse(candidate, check):
     """Answers hold fields that can be recognised."""
-    settle(candidate, quality_gates(candidate, "parse_rate"))
+    check(candidate, quality_gates(candidate, "parse_rate"))

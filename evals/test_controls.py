@@ -11,6 +11,6 @@ def test_floor(floor):
     assert metrics["hallucination_rate"].value in (0, None)  # None: no field is absent anywhere
 
 
-def test_blind(blind, settle):
+def test_blind(blind, check):
     """A model shown white pages gets nothing right that it was not shown: what it scores, it reads."""
-    settle(blind, [judge_blind(blind.result.metrics())])
+    check(blind, [judge_blind(blind.result.metrics())])

@@ -3,19 +3,19 @@
 from fixtures.judging import cost_gates
 
 
-def test_latency(candidate, settle, replay):
+def test_latency(candidate, check, replay):
     """Median and 95th percentile per document; the measured durations also enter pytest-benchmark's tables."""
     fresh = [r for d, r in candidate.result.readings.items() if d in candidate.fresh]
     if durations := [r.latency_s for r in fresh if r.latency_s is not None]:
         replay(durations)
-    settle(candidate, cost_gates(candidate, "latency_s", "latency_p95_s"))
+    check(candidate, cost_gates(candidate, "latency_s", "latency_p95_s"))
 
 
-def test_memory(candidate, settle):
+def test_memory(candidate, check):
     """Peak resident memory while loading and while reading."""
-    settle(candidate, cost_gates(candidate, "peak_rss_bytes", "load_peak_rss_bytes"))
+    check(candidate, cost_gates(candidate, "peak_rss_bytes", "load_peak_rss_bytes"))
 
 
-def test_load_time(candidate, settle):
+def test_load_time(candidate, check):
     """Time until the model is ready to answer."""
-    settle(candidate, cost_gates(candidate, "load_s"))
+    check(candidate, cost_gates(candidate, "load_s"))

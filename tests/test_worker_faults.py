@@ -11,6 +11,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
@@ -246,6 +247,15 @@ def test_a_timeout_takes_grandchildren_along(faulty: Path) -> None:
     assert gone(int(found[1]))
 
 
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """A background job of a shell starts with interrupts ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 def test_an_interrupt_leaves_at_once_and_no_process_behind(faulty: Path) -> None:
     started = time.monotonic()
     with CellWorker(fake("HangDeaf"), prompt="", read_timeout_s=60) as worker:
@@ -266,6 +276,7 @@ def test_an_interrupt_leaves_at_once_and_no_process_behind(faulty: Path) -> None
 def test_the_worker_dies_with_a_killed_parent(backend: str, tmp_path: Path, faulty: Path) -> None:
     script = f"""
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from harness.cells import Cell
 from harness.worker import CellWorker
