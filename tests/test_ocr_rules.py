@@ -209,6 +209,10 @@ class TestAmounts:
 
     def test_an_amount_is_given_as_printed(self) -> None:
         assert amounts_in("TOTAL A$1,234.50 DR")[0].text == "A$1,234.50 DR"
+
+    @pytest.mark.parametrize(("text", "printed"), [("$2 .88", "$2.88"), ("$2 . 88 CR", "$2.88 CR"), ("$2:88", "$2.88")])
+    def test_a_misread_point_is_mended(self, text, printed):
+        assert amounts_in(text)[0].text == printed
         assert only_amount("9.00 SR") is not None
         assert only_amount("2 apples for 9.00") is None
 
@@ -675,3 +679,18 @@ class TestBackend:
                 correct[name] += compare(name, row["fields"][name], found[name]).equal
         assert min(correct["TOTAL"], correct["INVOICE_DATE"]) >= 0.75 * len(rows), correct
         assert min(correct["SUPPLIER"], correct["BUSINESS_ADDRESS"]) >= 0.5 * len(rows), correct
+
+
+def test_a_payer_block_under_a_centred_heading_with_labels_of_its_own():
+    page = page_of(
+        centred(40, "Wattle Chemist", height=26),
+        centred(100, "CUSTOMER INFORMATION"),
+        at(30, 130, "Name: Noor Walker"),
+        at(30, 154, "Address: 12 Ferry Road, Hobart TAS 7000"),
+        at(30, 178, "Phone: (03) 5550 1234"),
+        at(30, 202, "Email: noor@mail.example"),
+        at(30, 240, "Date: 14/07/2025"),
+    )
+    payer = find_payer(page)
+    assert (payer.name, payer.address) == ("Noor Walker", "12 Ferry Road, Hobart TAS 7000")
+    assert (payer.phone, payer.email) == ("(03) 5550 1234", "noor@mail.example")

@@ -48,8 +48,9 @@ def amounts_in(text: str) -> tuple[Amount, ...]:
             printed = printed.replace(match["whole"], match["whole"].replace(".", ","))
         if not (match["open"] and match["close"]):
             printed = printed.strip("() ")
-        if point != ".":
-            printed = f"{printed[: -3 - len(match['tail'] or '')]}.{match['cents']}{match['tail'] or ''}"
+        if match["point"] != ".":
+            end = len(match["point"]) + len(match["cents"]) + len(match["tail"] or "")
+            printed = f"{printed[:-end]}.{match['cents']}{match['tail'] or ''}"
         found.append(Amount(text=printed, value=-value if negative else value, start=match.start()))
     return tuple(found)
 

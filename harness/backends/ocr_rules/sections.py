@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 from harness.backends.ocr_rules.layout import Line, Page
@@ -131,6 +131,10 @@ def find_section(page: Page, kind: str, *, accept: Callable[[str], bool]) -> Sec
     return None
 
 
+_NAME_LABEL = re.compile(r"(?:(?:full|customer|client|company|business)\s)?name\s*:\s*(?=\S)")
+"""Opens the first line of a section whose lines carry labels of their own."""
+
+
 def _first_line(page: Page, heading: Line, accept: Callable[[str], bool]) -> Line | None:
     """Return the line that a heading on its own opens: beneath it, or on its right among pairs of labels and values."""
 
@@ -141,6 +145,8 @@ def _first_line(page: Page, heading: Line, accept: Callable[[str], bool]) -> Lin
     below = page.below(heading, reach=2.0)
     if not fits(below) and right is None and not page.left_of(heading):
         below = page.row_below(heading)  # the heading is centred over a block that is set flush left
+    if below is not None and (named := _NAME_LABEL.match(fold(below.text))) is not None:
+        below = replace(below, text=below.text[named.end() :])
     if right is not None and fits(right):
         beside = right.x0 - heading.x1 < 3 * heading.height and _in_pairs(page, heading)
         return right if beside or not fits(below) else below
