@@ -10,12 +10,11 @@ from pathlib import Path
 import pytest
 
 from harness.errors import EvidenceError
-from harness.evidence import EvidenceLog, GateRecord
+from harness.evidence import EVIDENCE_FILE, EvidenceLog, GateRecord
 from harness.gates import Verdict
 
-__all__ = ["EVIDENCE_FILE", "Collector", "gates_of"]
+__all__ = ["Collector", "gates_of"]
 
-EVIDENCE_FILE = "evidence.jsonl"
 _PROPERTY = "docvlm.gate"
 
 

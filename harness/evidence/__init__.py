@@ -4,7 +4,7 @@ Append-only JSONL, flushed per line. A line torn by a crash is skipped and count
 the same (cell, document) replaces an earlier one.
 """
 
-from harness.evidence.log import EvidenceLog
+from harness.evidence.log import EVIDENCE_FILE, EvidenceLog
 from harness.evidence.reading import Evidence, read_evidence
 from harness.evidence.records import (
     SCHEMA_VERSION,
@@ -19,6 +19,7 @@ from harness.evidence.records import (
 )
 
 __all__ = [
+    "EVIDENCE_FILE",
     "SCHEMA_VERSION",
     "CellRecord",
     "DocumentRecord",

@@ -11,7 +11,10 @@ from typing import Self
 from harness.errors import EvidenceError
 from harness.evidence.records import SCHEMA_VERSION, Record
 
-__all__ = ["EvidenceLog"]
+__all__ = ["EVIDENCE_FILE", "EvidenceLog"]
+
+EVIDENCE_FILE = "evidence.jsonl"
+"""The log's name in a report folder."""
 
 
 class EvidenceLog:
