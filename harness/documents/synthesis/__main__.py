@@ -30,6 +30,7 @@ layout. --kind and --stratum keep the documents of the series that match, so the
 examples
   python -m harness.documents.synthesis --count 120 --seed 2025 my-corpus
   python -m harness.documents.synthesis --count 20 --seed 1 --kind invoice --stratum photographed hard-invoices
+  python -m harness.documents.synthesis --count 60 --seed 2 --scrambled 1 letters
 """
 
 
@@ -37,6 +38,16 @@ def _positive(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not a positive whole number")
     return int(text)
+
+
+def _share(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value <= 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0 to 1")
+    return value
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -51,24 +62,36 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--seed", type=int, required=True, metavar="S", help="which series; any whole number")
     parser.add_argument("--kind", type=DocumentKind, choices=list(DocumentKind), help="only this kind")
     parser.add_argument("--stratum", type=Stratum, choices=list(Stratum), help="only this stratum")
+    parser.add_argument(
+        "--scrambled",
+        type=_share,
+        default=0.0,
+        metavar="SHARE",
+        help="share of words in names, addresses, descriptions and the like to replace by random letters and digits, "
+        "so that reading them cannot be helped by knowing words (default: 0)",
+    )
     parser.add_argument("--force", action="store_true", help="replace the corpus that an earlier run left in OUT")
     return parser
 
 
-def _series(seed: int, kind: DocumentKind | None, stratum: Stratum | None) -> Iterator[SynthesizedDocument]:
+def _series(
+    seed: int, kind: DocumentKind | None, stratum: Stratum | None, scrambled: float
+) -> Iterator[SynthesizedDocument]:
     for index in count():
         layout, planned = plan(index)
         if kind in (None, layout.kind) and stratum in (None, planned):
-            yield generate(seed, index)
+            yield generate(seed, index, scrambled=scrambled)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns the exit status."""
     options = _parser().parse_args(arguments)
     chosen = {"count": options.count, "seed": options.seed, "kind": options.kind, "stratum": options.stratum}
+    if options.scrambled:
+        chosen["scrambled"] = options.scrambled
     given = " ".join(f"--{name} {value}" for name, value in chosen.items() if value is not None)
     recipe = {"command": f"python -m harness.documents.synthesis {given}", **chosen}
-    documents = islice(_series(options.seed, options.kind, options.stratum), options.count)
+    documents = islice(_series(options.seed, options.kind, options.stratum, options.scrambled), options.count)
     try:
         written = write_corpus(documents, options.out, recipe=recipe, force=options.force)
         size = sum(

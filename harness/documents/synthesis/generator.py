@@ -18,6 +18,7 @@ from harness.documents.synthesis.facts import DocumentKind, Facts
 from harness.documents.synthesis.geometry import Homography
 from harness.documents.synthesis.layouts import LAYOUTS, Layout, Look
 from harness.documents.synthesis.page import MIN_SIZE, Box, Page, Run
+from harness.documents.synthesis.scrambling import scramble
 from harness.documents.synthesis.typefaces import Colour, Typeface
 from harness.errors import DocvlmError
 from harness.schema import LIST_SEPARATOR
@@ -134,14 +135,16 @@ class Composition:
     page: Page
 
 
-def compose(seed: int, index: int, *, layout: Layout | None = None) -> Composition:
+def compose(seed: int, index: int, *, layout: Layout | None = None, scrambled: float = 0.0) -> Composition:
     """Draw and lay out document `index` of the series `seed`, in `layout` or the planned one, without rendering it.
 
-    Raises SynthesisError if the page does not print the truth, UnsupportedError if a type face is not installed.
+    `scrambled` is the share of words in text values that become random letters and digits. Raises SynthesisError if the page does not print the truth, UnsupportedError if a type face is not installed.
     """
     layout = layout or plan(index)[0]
     key = _key(seed, index, layout)
     facts = CONTENT[layout.kind](Random(f"{key}/content"), layout.traits)
+    if scrambled:
+        facts = scramble(facts, Random(f"{key}/scrambled"), scrambled)
     rng = Random(f"{key}/layout")
     typeface = rng.choice(layout.typefaces)
     size = max(MIN_SIZE + 1, round(rng.randint(*layout.sizes) * _OPTICAL.get(typeface, 1.0)))
@@ -154,13 +157,13 @@ def compose(seed: int, index: int, *, layout: Layout | None = None) -> Compositi
 
 
 def generate(
-    seed: int, index: int, *, layout: Layout | None = None, stratum: Stratum | None = None
+    seed: int, index: int, *, layout: Layout | None = None, stratum: Stratum | None = None, scrambled: float = 0.0
 ) -> SynthesizedDocument:
     """Draw document `index` of the series `seed`; the same arguments always give the same document.
 
-    `layout` and `stratum` replace what `plan` would choose. Raises what `compose` raises.
+    `layout` and `stratum` replace what `plan` would choose; `scrambled` is as in `compose`, and raises what it raises.
     """
-    composed = compose(seed, index, layout=layout)
+    composed = compose(seed, index, layout=layout, scrambled=scrambled)
     stratum = stratum or plan(index)[1]
     rng = Random(f"{_key(seed, index, composed.layout)}/{stratum}")
     noise = np.random.Generator(np.random.PCG64(rng.getrandbits(128)))
