@@ -1,6 +1,6 @@
 """Is the judging itself in order? Controls whose scores are known beforehand."""
 
-from harness.gates import judge_blind
+from fixtures.judging import blind_gates
 
 
 def test_floor(floor):
@@ -13,4 +13,4 @@ def test_floor(floor):
 
 def test_blind(blind, check):
     """A model shown white pages gets nothing right that it was not shown: what it scores, it reads."""
-    check(blind, [judge_blind(blind.result.metrics())])
+    check(blind, blind_gates(blind))

@@ -1,4 +1,4 @@
-"""A cell: one model at one quantization, on one runtime and device. The unit that is run, measured and reported."""
+"""A cell: one model at one quantization, in one way of running it. The unit that is run, measured and reported."""
 
 from __future__ import annotations
 
@@ -9,10 +9,12 @@ __all__ = ["Cell", "Failure", "Role"]
 
 
 class Role(StrEnum):
-    """Why a cell is in the run: to be judged, or to show that the judging works."""
+    """Why a cell is in the run: to be judged, to show that the judging works, or to be compared with."""
 
     CANDIDATE = "candidate"
     CONTROL = "control"
+    CHECK = "check"
+    """Run only to be compared with a candidate: in larger batches, say, or once more."""
 
 
 class Failure(StrEnum):
@@ -32,21 +34,33 @@ class Failure(StrEnum):
 class Cell:
     """Value-equal and hashable, so that pytest groups tests by it; `id` is what people read and type."""
 
-    backend: str
-    """Name in the backend registry, `blind:<name>`, or `python:<module>.<Class>`."""
+    model: str
+    """An id of the model catalogue, a name among the backends, `python:<module>.<Class>`; `blind:` before any."""
     quantization: str = "none"
     runtime: str = "eager"
     device: str = "cpu"
+    batch_size: int = 1
+    """Documents that the model is given at a time."""
+    strategy: str = "single"
+    """How an answer is sought: one prompt a document (`single`), or another of `harness.strategies`."""
+    repeat: int = 1
+    """2 for a second run of the same, and so on."""
     role: Role = Role.CANDIDATE
 
     @property
     def id(self) -> str:
-        """The backend, followed by whatever differs from the default: `ocr-rules`, `tiny-internvl-nf4`."""
-        parts = [self.backend]
+        """The model, followed by whatever differs from the default: `ocr-rules`, `tiny-internvl-nf4+multi@b8`."""
+        parts = [self.model]
         if self.quantization != "none":
             parts.append(f"-{self.quantization}")
+        if self.strategy != "single":
+            parts.append(f"+{self.strategy}")
+        if self.batch_size != 1:
+            parts.append(f"@b{self.batch_size}")
         if self.runtime != "eager":
             parts.append(f"@{self.runtime}")
         if self.device != "cpu":
             parts.append(f"@{self.device}")
+        if self.repeat != 1:
+            parts.append(f"#{self.repeat}")
         return "".join(parts)

@@ -7,10 +7,13 @@ from collections.abc import Iterable
 
 __all__ = [
     "BudgetError",
+    "CatalogueError",
+    "CheckpointError",
     "CorpusError",
     "DocvlmError",
     "EvidenceError",
     "ImageError",
+    "PairingError",
     "UnknownNameError",
     "UnsupportedError",
     "unknown_name",
@@ -29,6 +32,10 @@ class ImageError(DocvlmError, ValueError):
     """An image file cannot be decoded safely: corrupt, empty, too large, or of an unsupported form."""
 
 
+class PairingError(DocvlmError, ValueError):
+    """Two cells cannot be compared: they were not asked to read the same documents."""
+
+
 class UnsupportedError(DocvlmError):
     """This machine or model cannot do what was asked. Not a failure of the model."""
 
@@ -39,6 +46,14 @@ class EvidenceError(DocvlmError):
 
 class BudgetError(DocvlmError, ValueError):
     """A budgets file is malformed."""
+
+
+class CatalogueError(DocvlmError, ValueError):
+    """A model catalogue is malformed, or the folder of checkpoints beside it is not there."""
+
+
+class CheckpointError(DocvlmError, ValueError):
+    """A model checkpoint is missing, incomplete, or its parts do not belong together."""
 
 
 class UnknownNameError(DocvlmError, LookupError):

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from harness.metrics import METRICS, Metric, Status
+from harness.metrics import Metric, Status, definition
 
 __all__ = ["BLIND_RECALL_LIMIT", "Bound", "Gate", "Verdict", "judge", "judge_blind"]
 
@@ -21,6 +21,8 @@ class Verdict(StrEnum):
     FAIL = "fail"
     INCONCLUSIVE = "inconclusive"
     NO_BUDGET = "no-budget"
+    RECORDED = "recorded"
+    """Told on purpose without a limit: nothing that a budget should hold."""
 
 
 class Bound(StrEnum):
@@ -56,14 +58,15 @@ def judge(name: str, estimate: Metric, limit: float | None, *, of: str = "", bou
         return Gate(metric=label, verdict=verdict, bound=side, limit=limit, estimate=estimate, message=why)
 
     label = f"{name}.{of}" if of else name
-    unit = METRICS[name].unit
-    side = bound or (Bound.AT_LEAST if METRICS[name].higher_is_better else Bound.AT_MOST)
+    defined = definition(name)
+    unit = defined.unit
+    side = bound or (Bound.AT_LEAST if defined.higher_is_better else Bound.AT_MOST)
     if limit is None:
         return gate(Verdict.NO_BUDGET, f"{label}: no budget is set")
     if estimate.value is None or estimate.status is Status.NOT_MEASURED:
         return gate(Verdict.INCONCLUSIVE, f"{label}: not measured, so {side} {_number(limit, unit)} cannot be judged")
     low, high = estimate.low, estimate.high
-    if not METRICS[name].sampled:
+    if not defined.sampled:
         low = high = estimate.value
     shown = f"{label} {_number(estimate.value, unit)}{_interval(estimate)}, {side} {_number(limit, unit)} required"
     shown += f", n={estimate.n}"

@@ -7,9 +7,19 @@ from dataclasses import dataclass
 from enum import StrEnum
 from types import MappingProxyType
 
+from harness.errors import unknown_name
 from harness.statistics import Estimate
 
-__all__ = ["METRICS", "Metric", "MetricDefinition", "Status", "measured", "not_measured"]
+__all__ = [
+    "METRICS",
+    "PAIRED_METRICS",
+    "Metric",
+    "MetricDefinition",
+    "Status",
+    "definition",
+    "measured",
+    "not_measured",
+]
 
 
 class Status(StrEnum):
@@ -73,25 +83,36 @@ def _define() -> dict[str, MetricDefinition]:
             "share of judged fields for which any value was given, right or wrong; not an accuracy", None
         ),
         "parse_rate": quality("share of answers in which at least one field could be recognised"),
+        "truncation_rate": quality(
+            "share of the answers that tell why they ended which ended at the limit of output tokens", False
+        ),
         "anls": quality("mean normalised Levenshtein similarity over printed values, 0 below one half: a soft column"),
         "line_item_f1": quality("F1 over line-item cells after optimal alignment of rows"),
         "line_item_row_exact": quality("rows with every cell right / mean of rows printed and rows given"),
         "line_item_order": quality("share of documents whose matched line items keep the printed order"),
         "answer_rate": quality("share of documents that ended in an answer rather than in a typed failure"),
-        "latency_s": cost("s", "median time from request to text at batch 1, image decoding included"),
+        "latency_s": cost(
+            "s",
+            "median time from request to text, image decoding included. In a batch, "
+            "which the cell's name tells (@b8), the time of the whole batch: each of its documents waits for it",
+        ),
         "latency_p90_s": cost("s", "90th percentile of the same"),
         "latency_p95_s": cost("s", "95th percentile of the same"),
         "latency_p99_s": cost("s", "99th percentile of the same"),
         "latency_cv": single("ratio", "standard deviation over mean of the same"),
-        "preprocess_s": cost("s", "median time to decode and prepare the image"),
-        "ttft_s": cost("s", "median time to first token"),
+        "preprocess_s": cost("s", "median time to decode and prepare the image; in a batch, to prepare all"),
+        "ttft_s": cost("s", "median time to first token; in a batch, of each of its documents at once"),
         "tpot_s": cost("s", "median time per output token after the first"),
         "load_s": single(
             "s",
             "time the backend took to get ready to answer, in a fresh process; the state of the file cache is not "
             "controlled. Never part of latency",
         ),
-        "docs_per_min": cost("1/min", "60 x answered documents / summed latency, one at a time", True),
+        "docs_per_min": cost(
+            "1/min",
+            "60 x answered documents / summed time of the requests that answered them, one request at a time",
+            True,
+        ),
         "output_tok_per_s": cost(
             "1/s", "generated token ids / seconds of generation, summed; prompt tokens never count", True
         ),
@@ -104,6 +125,12 @@ def _define() -> dict[str, MetricDefinition]:
         "peak_anonymous_bytes": single("B", "highest anonymous part of it (mapped model files excluded), by sampling"),
         "load_peak_rss_bytes": single("B", "highest resident memory of the worker while loading"),
         "weights_bytes": single("B", "bytes of parameters and buffers as loaded"),
+        "predicted_weights_bytes": single(
+            "B", "the same, from the model's configuration and precision alone, before loading"
+        ),
+        "calls_per_document": cost(
+            "calls", "mean number of model calls behind an answer, failed ones included; OCR does not count"
+        ),
         "peak_vram_bytes": single("B", "highest device memory during inference, all devices summed"),
         "energy_j": cost("J", "energy per document, from a counter over windows of at least 1 s"),
         "j_per_output_tok": cost("J", "energy per generated token id"),
@@ -113,10 +140,60 @@ def _define() -> dict[str, MetricDefinition]:
 METRICS: Mapping[str, MetricDefinition] = MappingProxyType(_define())
 """By name, in the order in which reports list them. C, W, O, H, A: correct, wrong, omitted, hallucinated, absent."""
 
+PAIRED_METRICS: Mapping[str, MetricDefinition] = MappingProxyType(
+    {
+        "f1_difference": MetricDefinition(
+            unit="ratio",
+            definition="mean over documents of F1 minus the F1 of the same model's reference precision",
+            higher_is_better=True,
+        ),
+        "same_text_rate": MetricDefinition(
+            unit="ratio",
+            definition="share of the documents read twice whose raw responses are identical; of these documents, "
+            "no estimate for others",
+            higher_is_better=True,
+            sampled=False,
+        ),
+        "same_pixels_rate": MetricDefinition(
+            unit="ratio",
+            definition="share of the images that two precisions of a model were given as exactly the same pixels",
+            higher_is_better=True,
+            sampled=False,
+        ),
+        "image_facts_rate": MetricDefinition(
+            unit="ratio",
+            definition="share of the answered documents whose image tokens are recorded and are tiles x tokens a tile",
+            higher_is_better=True,
+            sampled=False,
+        ),
+        "quantized_share": MetricDefinition(
+            unit="ratio",
+            definition="share of the linear layers whose weights have fewer than 16 bits",
+            higher_is_better=None,
+            sampled=False,
+        ),
+        "weights_deviation": MetricDefinition(
+            unit="ratio",
+            definition="predicted bytes of the weights against measured ones: |predicted - measured| / measured",
+            higher_is_better=False,
+            sampled=False,
+        ),
+    }
+)
+"""Metrics of a cell against something else: another cell, or a prediction. No cell has one of its own."""
+
+
+def definition(name: str) -> MetricDefinition:
+    """The definition of a metric of either kind; raises UnknownNameError."""
+    found = METRICS.get(name) or PAIRED_METRICS.get(name)
+    if found is None:
+        raise unknown_name("metric", name, [*METRICS, *PAIRED_METRICS])
+    return found
+
 
 def measured(name: str, estimate: Estimate) -> Metric:
     """Give an estimate its metric's unit; an undefined estimate is not measured."""
-    unit = METRICS[name].unit
+    unit = definition(name).unit
     if estimate.value is None:
         return Metric(value=None, n=estimate.n, unit=unit, status=Status.NOT_MEASURED)
     return Metric(
@@ -131,4 +208,4 @@ def measured(name: str, estimate: Estimate) -> Metric:
 
 def not_measured(name: str) -> Metric:
     """Say that nothing measured `name`."""
-    return Metric(value=None, unit=METRICS[name].unit, status=Status.NOT_MEASURED)
+    return Metric(value=None, unit=definition(name).unit, status=Status.NOT_MEASURED)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -12,9 +13,9 @@ from harness.evidence import CellRecord, DocumentRecord, Evidence, MemoryPeak, R
 from harness.metrics import METRICS, Metric, Status, measured, not_measured
 from harness.responses import ParsedResponse, parse_response
 from harness.scoring import DocumentScore, document_f1, rates, score_document
-from harness.statistics import Estimate, mean_interval, quantile_interval, ratio_interval
+from harness.statistics import Estimate, mean_interval, quantile_interval, ratio_interval, t_quantile
 
-__all__ = ["MINIMUM_MEMORY_SAMPLES", "CellResult", "cell_results", "memory_samples", "result_of"]
+__all__ = ["MINIMUM_MEMORY_SAMPLES", "CellResult", "batches", "cell_results", "memory_samples", "result_of"]
 
 MINIMUM_MEMORY_SAMPLES = 3
 """Fewer samples during inference than this, and the peak counts as not measured."""
@@ -34,7 +35,7 @@ class CellResult:
     responses: Mapping[str, ParsedResponse]
     """Parsed answers by document."""
     scores: Mapping[str, DocumentScore]
-    """Scored answers by document."""
+    """Scored answers by document; none at all if they are `unjudged`."""
 
     @property
     def failures(self) -> Counter[Failure]:
@@ -46,11 +47,21 @@ class CellResult:
         return found
 
     @property
+    def answered(self) -> Collection[str]:
+        """Documents that ended in an answer, whatever it is worth."""
+        return {d: None for d, r in self.readings.items() if r.failure is None}.keys()
+
+    @property
     def status(self) -> str:
         """`ok`, the failure that kept the cell from loading, or `incomplete` if any document has no answer."""
-        if self.loads and self.loads[-1].failure is not None and not self.scores:
+        if self.loads and self.loads[-1].failure is not None and not self.answered:
             return self.loads[-1].failure.value
         return "incomplete" if self.failures else "ok"
+
+    @property
+    def unjudged(self) -> str | None:
+        """Why the answers are not scored; None if they are."""
+        return _unjudged(self.loads)
 
     def metrics(self, documents: Collection[str] | None = None) -> Mapping[str, Metric]:
         """Every metric of METRICS over the given documents (default: all)."""
@@ -60,8 +71,9 @@ class CellResult:
         found: dict[str, Metric] = {name: measured(name, e) for name, e in rates(scores).items()}
         found["answer_rate"] = measured(
             "answer_rate",
-            ratio_interval([float(d in self.scores) for d in sorted(chosen)], [1.0] * len(chosen)),
+            ratio_interval([float(d in self.answered) for d in sorted(chosen)], [1.0] * len(chosen)),
         )
+        found["truncation_rate"] = measured("truncation_rate", _truncated(readings))
         found["accuracy_above_floor"] = measured("accuracy_above_floor", _above_floor(scores))
         attempted = [r for d, r in self.readings.items() if d in chosen]  # a peak before an out-of-memory is a peak
         found |= _speed(readings) | _memory(attempted, self.loads)
@@ -84,6 +96,12 @@ class CellResult:
             if (value := getattr(document, attribute)) is not None:
                 found.setdefault(value, []).append(name)
         return dict(sorted(found.items()))
+
+
+def _truncated(readings: Iterable[ReadingRecord]) -> Estimate:
+    """Share of the readings that tell a stop which stopped at the limit of output tokens."""
+    stops = [r.stop for r in readings if r.stop is not None]
+    return ratio_interval([float(stop == "length") for stop in stops], [1.0] * len(stops))
 
 
 def _above_floor(scores: Iterable[DocumentScore]) -> Estimate:
@@ -109,8 +127,39 @@ def _speed(readings: Iterable[ReadingRecord]) -> dict[str, Metric]:
         found["latency_cv"] = _plain(
             "latency_cv", statistics.stdev(latencies) / statistics.fmean(latencies), len(latencies)
         )
-        found["docs_per_min"] = measured("docs_per_min", _per_minute(mean_interval(latencies)))
+        found["docs_per_min"] = measured("docs_per_min", _per_minute(_seconds_per_document(answered)))
+    if answered:
+        found["calls_per_document"] = measured("calls_per_document", mean_interval([r.calls for r in answered]))
     return found
+
+
+def batches(readings: Iterable[ReadingRecord]) -> Sequence[Sequence[ReadingRecord]]:
+    """Readings by the request that they were part of, failures that belong to no batch alone.
+
+    The documents of a batch share its duration, which no two batches of one size share to the nanosecond.
+    """
+    found: dict[object, list[ReadingRecord]] = {}
+    for reading in readings:
+        alone = reading.batch_size == 1 or reading.latency_s is None
+        found.setdefault(reading.document if alone else (reading.batch_size, reading.latency_s), []).append(reading)
+    return list(found.values())
+
+
+def _seconds_per_document(answered: Sequence[ReadingRecord]) -> Estimate:
+    """Summed time over summed documents, with the linearised t interval of a ratio, whose unit is the request.
+
+    Cochran (1977), Sampling Techniques, eq. 6.13. For requests of one document each it is the mean with its interval.
+    """
+    requests = [(len(batch), batch[0].latency_s or 0.0) for batch in batches(answered)]
+    if all(size == 1 for size, _ in requests):
+        return mean_interval([seconds for _, seconds in requests])
+    k, n = len(requests), len(answered)
+    mean = sum(seconds for _, seconds in requests) / n
+    if k == 1:
+        return Estimate(mean, None, None, n, "t, by batch")
+    squares = sum((seconds - mean * size) ** 2 for size, seconds in requests)
+    half = t_quantile(0.95, k - 1) * math.sqrt(k / (k - 1) * squares) / n
+    return Estimate(mean, mean - half, mean + half, n, "t, by batch")
 
 
 def _token_rates(answered: Iterable[ReadingRecord]) -> dict[str, Metric]:
@@ -120,7 +169,11 @@ def _token_rates(answered: Iterable[ReadingRecord]) -> dict[str, Metric]:
         ("output_tok_per_s", "output_tokens", "generate_s"),
         ("prompt_tok_per_s", "prompt_tokens", "ttft_s"),
     ):
-        told = [(n, r.phases[phase]) for r in answered if (n := getattr(r, count)) is not None and phase in r.phases]
+        told = [
+            (n, r.phases[phase] / r.batch_size)  # a phase of a batch is of the whole batch
+            for r in answered
+            if (n := getattr(r, count)) is not None and phase in r.phases
+        ]
         seconds = sum(s for _, s in told)
         if seconds > 0:
             found[name] = _plain(name, sum(n for n, _ in told) / seconds, len(told))
@@ -141,7 +194,7 @@ def _plain(name: str, value: float | None, n: int) -> Metric:
 
 
 def _memory(readings: Iterable[ReadingRecord], loads: Sequence[CellRecord]) -> dict[str, Metric]:
-    during = [r.memory for r in readings]
+    during = [batch[0].memory for batch in batches(readings)]
     samples = memory_samples(during)
     found = {}
     if samples >= MINIMUM_MEMORY_SAMPLES:
@@ -156,6 +209,8 @@ def _memory(readings: Iterable[ReadingRecord], loads: Sequence[CellRecord]) -> d
         found["load_peak_rss_bytes"] = _plain("load_peak_rss_bytes", first.memory.peak_rss_bytes, first.memory.samples)
         if isinstance(weights := first.facts.get("weights_bytes"), int):
             found["weights_bytes"] = Metric(value=weights, n=1, unit="B", status=Status.MEASURED)
+        if isinstance(predicted := first.facts.get("predicted_weights_bytes"), int):
+            found["predicted_weights_bytes"] = Metric(value=predicted, n=1, unit="B", status=Status.PREDICTED)
     return found
 
 
@@ -178,7 +233,8 @@ def result_of(
     """Parse and score one cell's readings against the truth of `documents`."""
     known = {d: readings[d] for d in documents if d in readings}
     responses = {d: parse_response(r.text) for d, r in known.items() if r.failure is None and r.text is not None}
-    scores = {d: score_document(d, documents[d].truth, response) for d, response in responses.items()}
+    scored = {} if _unjudged(loads) else responses
+    scores = {d: score_document(d, documents[d].truth, response) for d, response in scored.items()}
     return CellResult(
         cell=cell,
         role=role,
@@ -190,11 +246,17 @@ def result_of(
     )
 
 
+def _unjudged(loads: Iterable[CellRecord]) -> str | None:
+    if any(load.facts.get("random_weights") is True for load in loads):
+        return "random weights: their answers say nothing about the model, and are not scored"
+    return None
+
+
 def cell_results(evidence: Evidence) -> Mapping[str, CellResult]:
-    """Results of every cell of the log, candidates first, each group in order of appearance."""
+    """Results of every cell of the log: candidates, controls, checks, each group in order of appearance."""
     found = []
     for cell, asked in evidence.passes.items():
         documents = {d: evidence.documents[d] for d in asked.documents if d in evidence.documents}
         loads, readings = evidence.cells.get(cell, []), evidence.readings.get(cell, {})
         found.append(result_of(cell, asked.role, documents, loads, readings))
-    return {r.cell: r for r in sorted(found, key=lambda r: r.role is Role.CONTROL)}
+    return {r.cell: r for r in sorted(found, key=lambda r: list(Role).index(r.role))}

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from harness.backends import BackendRequest
 from harness.cells import Cell, Failure
 from harness.documents import Document
 from harness.evidence import CellRecord, EvidenceLog, PassRecord, ReadingRecord
+from harness.prompts import Prompt
 from harness.worker import CellWorker
 
 __all__ = ["Pass", "is_final", "run_pass"]
@@ -33,32 +35,39 @@ def run_pass(
     cell: Cell,
     documents: Sequence[Document],
     *,
-    prompt: str,
+    request: BackendRequest | None = None,
+    prompt: Prompt,
     log: EvidenceLog,
     earlier: Mapping[str, ReadingRecord],
     read_timeout_s: float,
     load_timeout_s: float,
     on_reading: Callable[[ReadingRecord], None] = lambda reading: None,
 ) -> Pass:
-    """Read every document that `earlier` does not already hold a final reading of.
+    """Read every document that `earlier` does not already hold a final reading of, `cell.batch_size` at a time.
 
+    `request` says what to construct; by default, the backend that the cell's model is the name of.
     A fault of the backend becomes a typed reading; only faults of the suite itself raise (EvidenceError on a full
     disk), and KeyboardInterrupt, after which the log holds everything that was finished.
     """
-    log.append(PassRecord(cell=cell.id, role=cell.role, documents=[d.name for d in documents]))
+    asked = [d.name for d in documents]
+    log.append(PassRecord(cell=cell.id, role=cell.role, documents=asked, prompt=prompt.name))
     readings = {d.name: earlier[d.name] for d in documents if d.name in earlier and is_final(earlier[d.name])}
     waiting = [d for d in documents if d.name not in readings]
     loads: list[CellRecord] = []
     if waiting:
-        with CellWorker(cell, prompt=prompt, load_timeout_s=load_timeout_s, read_timeout_s=read_timeout_s) as worker:
+        with CellWorker(
+            cell, request, prompt=prompt.text, load_timeout_s=load_timeout_s, read_timeout_s=read_timeout_s
+        ) as worker:
             worker.load()
             loads += _logged(worker.take_loads(), log)
-            for document in waiting:
-                reading = worker.read(document.name, document.path)
+            for start in range(0, len(waiting), cell.batch_size):
+                batch = [(d.name, d.path) for d in waiting[start : start + cell.batch_size]]
+                batch_readings = worker.read_batch(batch)
                 loads += _logged(worker.take_loads(), log)
-                log.append(reading)
-                readings[document.name] = reading
-                on_reading(reading)
+                for reading in batch_readings:
+                    log.append(reading)
+                    readings[reading.document] = reading
+                    on_reading(reading)
     fresh = frozenset(d.name for d in waiting)
     ordered = {d.name: readings[d.name] for d in documents}
     return Pass(loads=loads, readings=ordered, fresh=fresh)

@@ -9,17 +9,24 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from harness.results import CellResult
-from harness.statistics import PairedDifference, paired_difference
+from harness.statistics import PairedDifference, holm_adjusted, paired_difference
 
 __all__ = [
+    "SIGNIFICANCE",
     "Comparison",
     "Scale",
+    "adjusted",
+    "against_leaders",
     "compare",
     "compare_all",
     "compare_at_worst",
     "oriented",
     "unanswered_beside",
 ]
+
+SIGNIFICANCE = 0.05
+_PAIRS = 3
+"""So many pairs of candidates are all shown; of more, those with the leader."""
 
 
 class Scale(StrEnum):
@@ -48,6 +55,8 @@ class Comparison:
     n: int
     changed: int
     """Documents on which the two differ at all."""
+    family: int = 1
+    """Comparisons for which p is adjusted; 1 if it is not."""
 
     @property
     def reversed(self) -> Comparison:
@@ -62,13 +71,18 @@ class Comparison:
 
     @property
     def above(self) -> bool:
-        """Whether the whole interval lies above 'no difference'."""
-        return self.low is not None and self.low > (0.0 if self.scale is Scale.DIFFERENCE else 1.0)
+        """Whether it is told apart from 'no difference', and lies above it."""
+        return self._told and self.low is not None and self.low > (0.0 if self.scale is Scale.DIFFERENCE else 1.0)
 
     @property
     def below(self) -> bool:
-        """Whether the whole interval lies below 'no difference'."""
-        return self.high is not None and self.high < (0.0 if self.scale is Scale.DIFFERENCE else 1.0)
+        """Whether it is told apart from 'no difference', and lies below it."""
+        return self._told and self.high is not None and self.high < (0.0 if self.scale is Scale.DIFFERENCE else 1.0)
+
+    @property
+    def _told(self) -> bool:
+        """The interval decides; p does where it was adjusted for the comparisons beside this one."""
+        return self.family == 1 or (self.p is not None and self.p <= SIGNIFICANCE)
 
 
 def _log_latency(result: CellResult) -> Mapping[str, float]:
@@ -102,7 +116,7 @@ def compare(metric: str, a: CellResult, b: CellResult) -> Comparison:
 def compare_at_worst(a: CellResult, b: CellResult) -> Comparison:
     """F1 of `a` against `b`, each document that only `b` answered counting 0 for `a`: a bound, never a score."""
     other, own = b.document_f1(), a.document_f1()
-    bound = {d: own.get(d, 0.0) for d in other if d in own or d not in a.scores}
+    bound = {d: own.get(d, 0.0) for d in other if d in own or (d in a.documents and d not in a.scores)}
     return _difference(a.cell, b.cell, paired_difference(bound, other))
 
 
@@ -122,8 +136,8 @@ def _difference(a: str, b: str, found: PairedDifference) -> Comparison:
 
 
 def unanswered_beside(a: CellResult, b: CellResult) -> int:
-    """How many documents `b` answered and `a` did not."""
-    return sum(d not in a.scores for d in b.scores)
+    """How many documents `b` answered and `a`, asked as well, did not."""
+    return sum(d in a.documents and d not in a.answered for d in b.answered)
 
 
 def oriented(comparisons: Sequence[Comparison], metric: str, a: str, b: str) -> Comparison:
@@ -138,5 +152,28 @@ def oriented(comparisons: Sequence[Comparison], metric: str, a: str, b: str) -> 
 
 def compare_all(candidates: Sequence[CellResult]) -> Sequence[Comparison]:
     """Every pair of candidates, in order, on F1 and then on latency."""
-    pairs = list(itertools.combinations(candidates, 2))
-    return [compare(metric, a, b) for metric in ("f1", "latency_s") for a, b in pairs]
+    scored = [c for c in candidates if c.scores]
+    return [
+        compare(metric, a, b)
+        for metric, cells in (("f1", scored), ("latency_s", candidates))
+        for a, b in itertools.combinations(cells, 2)
+    ]
+
+
+def against_leaders(comparisons: Sequence[Comparison], leaders: Mapping[str, str | None]) -> Sequence[Comparison]:
+    """Of each metric all comparisons, or of more than `_PAIRS` those of its leader; each metric one family."""
+    found: list[Comparison] = []
+    for metric in dict.fromkeys(c.metric for c in comparisons):
+        pairs = [c for c in comparisons if c.metric == metric]
+        leader = leaders.get(metric)
+        if len(pairs) > _PAIRS and leader is not None:
+            pairs = [c if c.a == leader else c.reversed for c in pairs if leader in (c.a, c.b)]
+        found += adjusted(pairs)
+    return found
+
+
+def adjusted(comparisons: Sequence[Comparison]) -> Sequence[Comparison]:
+    """The same comparisons as one family: p adjusted by Holm's method, those without a p as they are."""
+    tested = [c.p for c in comparisons if c.p is not None]
+    family = iter(holm_adjusted(tested))
+    return [c if c.p is None else replace(c, p=next(family), family=len(tested)) for c in comparisons]

@@ -11,7 +11,7 @@ from harness.cells import Failure
 from harness.gates import BLIND_RECALL_LIMIT, Verdict, judge_blind
 from harness.scoring import SCORER_VERSION
 from reports.formatting import MISSING, escape, format_bytes, format_metric, format_percent, table
-from reports.summary import CellSummary, Summary
+from reports.summary import CellSummary, Summary, by_model
 from reports.tables import cell_name
 
 __all__ = ["cautions", "controls_table", "headline", "provenance_table"]
@@ -22,17 +22,28 @@ _SHORT_HASH = 12
 def headline(summary: Summary) -> str:
     """Which cells read which documents, on what machine, when."""
     corpus, run = summary.corpus, summary.run
-    cells = ", ".join(cell_name(c) for c in summary.cells) or "none"
+    whole = corpus.get("whole")
     identity = str(corpus.get("identity", ""))[:_SHORT_HASH]
     name = escape(str(corpus.get("name", "unknown corpus")))
     judged = len(summary.documents)
+    subset = f"{judged} of the {whole} documents" if isinstance(whole, int) and whole > judged else str(judged)
     lines = [
-        f"- **Cells:** {cells}",
-        f"- **Documents:** {judged} of {name}" + (f" (identity `{identity}`)" if identity.isalnum() else ""),
+        f"- **Cells:** {_cells(summary)}",
+        f"- **Documents:** {subset} of {name}" + (f" (identity `{identity}`)" if identity.isalnum() else ""),
         f"- **Machine:** {_machine({} if run is None else run.provenance)}",
         f"- **Run:** {'not recorded' if run is None else escape(run.started)}",
     ]
     return "\n".join(lines) + "\n"
+
+
+def _cells(summary: Summary) -> str:
+    """Candidates by model, then the controls."""
+    found = []
+    for model, cells in by_model(summary.candidates).items():
+        ways = [c.cell.removeprefix(model).removeprefix("-") for c in cells]
+        several = len(cells) > 1 and all(c.cell.startswith(model) for c in cells)
+        found.append(f"{escape(model)} ({escape(', '.join(ways), 200)})" if several else cell_name(cells[0]))
+    return ", ".join([*found, *(cell_name(c) for c in summary.controls)]) or "none"
 
 
 def _machine(provenance: Mapping[str, Any]) -> str:
@@ -80,11 +91,19 @@ def cautions(summary: Summary) -> Sequence[str]:
     if orphans:
         found.append(f"Left out, because the log does not say what they were asked: {', '.join(map(escape, orphans))}.")
     if summary.corpus.get("sampled_from"):
-        found.append("The documents are a sample of a larger corpus: other documents would give other numbers.")
-    sizes = {c.overall.documents for c in summary.candidates}
+        of = f" of {whole} documents" if isinstance(whole := summary.corpus.get("whole"), int) else ""
+        found.append(f"The documents are a sample of a larger corpus{of}: other documents would give other numbers.")
+    sizes: dict[int, list[str]] = {}
+    for cell in summary.candidates:
+        sizes.setdefault(cell.overall.documents, []).append(cell_name(cell))
     if len(sizes) > 1:
-        shares = [f"{cell_name(c)} {c.overall.documents}" for c in summary.candidates]
-        found.append(f"The candidates were not asked to read the same documents: {', '.join(shares)}.")
+        shares = "; ".join(f"{n} by {', '.join(names)}" for n, names in sizes.items())
+        found.append(
+            f"Not every candidate was asked to read all {len(summary.documents)} documents: {shares}. Each rate is "
+            "over a cell's own documents, each comparison over those that both read."
+        )
+    if random := [cell_name(c) for c in summary.candidates if c.is_random]:
+        found.append(f"Of random weights, so that only times and bytes mean anything: {', '.join(random)}.")
     return found
 
 
@@ -126,6 +145,8 @@ def controls_table(controls: Sequence[CellSummary]) -> str:
 
 def _control_verdict(cell: CellSummary) -> tuple[str, str]:
     m = cell.metrics
+    if cell.is_random:
+        return "nothing: its weights are random", "not judged"
     if cell.cell.startswith("blind:"):
         expected = f"recall of at most {format_percent(BLIND_RECALL_LIMIT)} %: it was shown blank pages"
         return expected, _BLIND_WORDS[judge_blind(m).verdict]

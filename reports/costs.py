@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from statistics import median
 
-from harness.results import MINIMUM_MEMORY_SAMPLES, memory_samples
+from harness.results import MINIMUM_MEMORY_SAMPLES, batches, memory_samples
 from reports.formatting import MISSING, escape, format_metric, format_seconds, table
 from reports.summary import CellSummary
 from reports.tables import cell_name
@@ -79,7 +79,7 @@ def memory_table(cells: Sequence[CellSummary]) -> str:
     for cell in cells:
         m = cell.metrics
         peaks = [format_metric(m[n]) for n in ("peak_rss_bytes", "peak_anonymous_bytes", "peak_vram_bytes")]
-        samples = memory_samples(r.memory for r in cell.result.readings.values())
+        samples = memory_samples(batch[0].memory for batch in batches(cell.result.readings.values()))
         rows.append([cell_name(cell), *peaks, str(samples)])
     header = ["Cell", "Peak RSS", "of it anonymous", "Peak device memory", "Samples during inference"]
     return table(header, rows, "lr") + (

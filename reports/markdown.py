@@ -4,14 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
+from harness.evidence import GateRecord
+from harness.gates import Verdict
 from reports import context, costs, method, mistakes, tables
+from reports.comparisons import against_leaders
 from reports.figures import Figure
 from reports.formatting import escape, format_full
+from reports.images import preprocessing_parts
+from reports.quantization import quantization_parts
+from reports.repeats import determinism_parts
+from reports.strategies import strategies_parts
 from reports.summary import CellSummary, Slice, Summary
 
 __all__ = ["report_markdown"]
 
 _COUNTS = "C correct, W wrong, O omitted, H hallucinated, A correctly absent, U unanswered; defined under Method.\n"
+_GATES = 12
+"""More gates than this have a section of their own, and the summary shows those that are not settled."""
 
 
 def report_markdown(summary: Summary, figures: Sequence[Figure], log: str) -> str:
@@ -25,10 +34,15 @@ def report_markdown(summary: Summary, figures: Sequence[Figure], log: str) -> st
         _overall(summary, drawn),
         _groups(summary, drawn),
         _fields(summary, drawn),
+        _titled("Quantization", quantization_parts(summary, drawn)),
+        _titled("Strategies", strategies_parts(summary.candidates)),
         _mistakes(summary),
         _failures(summary),
         _costs(summary, drawn),
+        _titled("Preprocessing", preprocessing_parts(summary.candidates)),
+        _titled("Determinism", determinism_parts(summary.repeats)),
         _controls(summary),
+        _gates(summary),
         _provenance(summary, log),
         _section("Method", method.METHOD, "### Metrics\n", method.metrics_table()),
     ]
@@ -37,6 +51,10 @@ def report_markdown(summary: Summary, figures: Sequence[Figure], log: str) -> st
 
 def _section(title: str, *parts: str, level: int = 2) -> str:
     return "\n".join([f"{'#' * level} {title}\n", *(p for p in parts if p)])
+
+
+def _titled(title: str, parts: Sequence[str]) -> str:
+    return _section(title, *parts) if parts else ""
 
 
 def _figure(figure: Figure) -> str:
@@ -51,21 +69,39 @@ def _cautions(summary: Summary) -> str:
 def _summary(summary: Summary) -> str:
     gates = summary.evidence.gates
     if gates:
-        tally = {v: sum(g.verdict == v for g in gates) for v in ("pass", "fail", "inconclusive", "no-budget")}
-        counted = ", ".join(f"{n} {v}" for v, n in tally.items())
+        tally = {v: sum(g.verdict == v for g in gates) for v in Verdict}
+        counted = ", ".join(f"{n} {v}" for v, n in tally.items() if n or v is not Verdict.RECORDED)
         verdicts = f"**Gates:** {counted}. Only pass is green; no-budget means that nothing was asked.\n"
     else:
         verdicts = "No gate was judged in this log.\n"
     answers = _alone(summary.candidates[0]) if len(summary.candidates) == 1 else _winners(summary)
-    compared = tables.comparisons_table(summary.comparisons) if summary.comparisons else ""
+    pairs = against_leaders(summary.comparisons, {w.metric: w.leader for w in summary.winners})
+    compared = tables.comparisons_table(pairs) if pairs else ""
+    some = len(pairs) < len(summary.comparisons)
     return _section(
         "Summary",
         answers,
+        tables.main_table(summary.candidates) if len(summary.candidates) > 1 else "",
         verdicts,
-        tables.gates_table(gates) if gates else "",
+        _unsettled(gates) if len(gates) > _GATES else tables.gates_table(gates) if gates else "",
         "### Candidates against each other\n" if compared else "",
+        "Each against the one with the best value, p adjusted (Holm) for their number; report.json has every pair.\n"
+        if compared and some
+        else "",
         compared,
     )
+
+
+def _unsettled(gates: Sequence[GateRecord]) -> str:
+    """Of many gates, those that need somebody's attention."""
+    found = [g for g in gates if g.verdict in (Verdict.FAIL, Verdict.INCONCLUSIVE)]
+    where = f"All {len(gates)} are listed under Gates.\n"
+    return f"{tables.gates_table(found)}\n{where}" if found else f"None failed, and none is undecided. {where}"
+
+
+def _gates(summary: Summary) -> str:
+    gates = summary.evidence.gates
+    return _section("Gates", tables.gates_table(gates)) if len(gates) > _GATES else ""
 
 
 def _winners(summary: Summary) -> str:
@@ -106,7 +142,7 @@ def _overall(summary: Summary, drawn: Mapping[str, str]) -> str:
 
 
 def _silent(summary: Summary) -> str:
-    silent = [tables.cell_name(c) for c in summary.candidates if not c.result.scores]
+    silent = [tables.cell_name(c) for c in summary.candidates if not c.overall.answered]
     return f"Without a single answer, and so left out of the details below: {', '.join(silent)}.\n" if silent else ""
 
 
@@ -119,26 +155,35 @@ def _groups(summary: Summary, drawn: Mapping[str, str]) -> str:
     }
     parts = []
     for title, choose in choices.items():
-        groups = [choose(c) for c in cells]
+        told = summary.detailed if title == "Category" else cells
+        groups = [choose(c) for c in told]
         if any(groups):
-            parts += [f"### By {title.lower()}\n", tables.groups_table(title, cells, groups)]
+            parts += [f"### By {title.lower()}\n", tables.groups_table(title, told, groups)]
         elif title != "Category" and cells:
             parts.append(f"The documents carry no {title.lower()}, so there is no such table.\n")
     parts.append(drawn.get("groups", ""))
     if any(c.metrics["line_item_f1"].n for c in cells):
         parts += ["### Line items\n", tables.line_items_table(cells)]
-    return _section("Where it is good and where not", *parts) if cells else ""
+    return _section("Where it is good and where not", _detailed(summary), *parts) if cells else ""
+
+
+def _detailed(summary: Summary) -> str:
+    """Which cells the details are of, where not of all."""
+    if len(summary.detailed) == len(summary.shown):
+        return ""
+    named = ", ".join(tables.cell_name(c) for c in summary.detailed)
+    return f"Categories, fields and mistakes are told of one precision of each model: {named}. report.json has all.\n"
 
 
 def _fields(summary: Summary, drawn: Mapping[str, str]) -> str:
     parts = [_COUNTS + "n: documents that print the field or were given a value for it.\n"]
-    for cell in summary.shown:
+    for cell in summary.detailed:
         parts += [f"### {tables.cell_name(cell)}\n", tables.fields_table(cell)]
     return _section("Fields", *parts, drawn.get("fields", ""), drawn.get("outcomes", "")) if summary.shown else ""
 
 
 def _mistakes(summary: Summary) -> str:
-    cells = summary.shown
+    cells = summary.detailed
     if not cells:
         return ""
     checks, notes = mistakes.diagnostics_table(cells), mistakes.notes_table(cells)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from harness.metrics import METRICS
+from harness.metrics import METRICS, PAIRED_METRICS
 from harness.scoring.outcomes import ErrorClass, Outcome
 from reports.formatting import escape, table
 
@@ -33,14 +33,22 @@ fields and groups are not adjusted for the number of comparisons made.
 
 **Comparing candidates** is paired, over the documents that both answered: the mean difference of document
 F1 with Student's t interval, and the geometric mean of the latency ratio likewise on logarithms; p by
-flipping the signs of the per-document differences. A winner must have the whole interval on its side
-against *every* other candidate. If it left documents unanswered, it must still be ahead when each of them
-counts 0. The mean of document F1 weighs documents equally, the overall F1 weighs fields equally; they may
-differ.
+flipping the signs of the per-document differences. Candidates are ranked on the documents that all of them
+were asked to read. A winner must be apart from *every* other candidate: the whole interval on its side, and,
+where it has several rivals, p at most 5 % after Holm's adjustment for their number. If it left documents
+unanswered, it must still be ahead when each of them counts 0. The mean of document F1 weighs documents
+equally, the overall F1 weighs fields equally; they may differ.
 
-**Costs.** Each cell runs alone, in its own process, one document at a time, and loading is never part of a
-latency. Memory is sampled from outside the process while it reads. Benchmark tables of the test run replay
-the durations recorded in the log; nothing is run a second time for them.
+**Precisions** of one model are compared in the same way with its bf16 cell, or with the widest precision that
+was run. A field flips when it is right in one and not in the other; right is correct or correctly absent.
+
+**Checks** repeat a candidate on some of its documents, once more or in batches of another size. They are
+compared letter by letter and rank nowhere.
+
+**Costs.** Each cell runs alone, in its own process, one document at a time unless its name tells a batch
+(`@b8`), in which every document waits for the whole batch. Loading is never part of a latency. Memory is
+sampled from outside the process while it reads. Benchmark tables of the test run replay the durations
+recorded in the log; nothing is run a second time for them.
 
 **Evidence.** The log holds every raw response and every ground truth. This report is computed from the log
 alone, so that responses can be scored again, by this or another scorer, without any model.
@@ -52,7 +60,7 @@ def metrics_table() -> str:
     better = {True: "higher", False: "lower", None: "neither"}
     rows = [
         [f"`{name}`", escape(m.unit), better[m.higher_is_better], escape(m.definition, 1000)]
-        for name, m in METRICS.items()
+        for name, m in (*METRICS.items(), *PAIRED_METRICS.items())
     ]
     return table(["Metric", "Unit", "Better", "Definition"], rows, "l")
 

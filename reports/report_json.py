@@ -8,7 +8,10 @@ from dataclasses import asdict, fields
 from typing import Any
 
 from harness.metrics import Metric
+from harness.pairing import Pairing
 from harness.scoring import SCORER_VERSION, Counts
+from reports.recovery import Recovery
+from reports.repeats import Repeat
 from reports.summary import CellSummary, Slice, Summary
 
 __all__ = ["REPORT_SCHEMA", "report_json"]
@@ -27,6 +30,8 @@ def report_json(summary: Summary) -> str:
         "gates": [asdict(g) for g in summary.evidence.gates],
         "comparisons": [asdict(c) for c in summary.comparisons],
         "winners": [asdict(w) for w in summary.winners],
+        "quantization": [_recovery(r) for r in summary.recoveries],
+        "checks": [_repeat(r) for r in summary.repeats],
     }
     text = json.dumps(found, indent=1, ensure_ascii=True, allow_nan=False)
     # one metric a line, so that people can read it and a diff shows the metric; no JSON string holds a line break
@@ -74,6 +79,8 @@ def _cell(cell: CellSummary) -> dict[str, Any]:
         "cell": cell.cell,
         "role": cell.result.role.value,
         "status": cell.result.status,
+        "unjudged": cell.result.unjudged,
+        "identity": None if cell.identity is None else {k: v for k, v in asdict(cell.identity).items() if k != "role"},
         "documents": cell.overall.documents,
         "answered": cell.overall.answered,
         "metrics": _metrics(cell.overall),
@@ -82,4 +89,37 @@ def _cell(cell: CellSummary) -> dict[str, Any]:
         "strata": {n: _group(s) for n, s in cell.strata.items()},
         "kinds": {n: _group(s) for n, s in cell.kinds.items()},
         "failures": {f.value: n for f, n in sorted(cell.result.failures.items())},
+    }
+
+
+def _recovery(r: Recovery) -> dict[str, Any]:
+    return {
+        "cell": r.cell,
+        "reference": r.reference,
+        "change": r.change.value,
+        "f1": None if r.f1 is None else asdict(r.f1),
+        "latency": None if r.latency is None else asdict(r.latency),
+        "pairing": None if r.pairing is None else _pairing(r.pairing),
+    }
+
+
+def _repeat(r: Repeat) -> dict[str, Any]:
+    return {
+        "cell": r.cell,
+        "how": r.what,
+        "status": r.status,
+        "pairing": None if r.pairing is None else _pairing(r.pairing),
+    }
+
+
+def _pairing(p: Pairing) -> dict[str, Any]:
+    return {
+        "reference": p.reference,
+        "documents": len(p.documents),
+        "only_cell": list(p.only_cell),
+        "only_reference": list(p.only_reference),
+        "same_text_rate": p.same_text_rate,
+        "right_to_wrong": {field: list(documents) for field, documents in p.right_to_wrong.items()},
+        "wrong_to_right": {field: list(documents) for field, documents in p.wrong_to_right.items()},
+        "differing": [asdict(d) for d in p.differing],
     }

@@ -8,21 +8,27 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from harness.cells import Role
+from harness.cells import Cell, Role
 from harness.errors import EvidenceError
 from harness.evidence import Evidence, RunRecord
 from harness.metrics import METRICS, Metric
+from harness.pairing import reference_mode
 from harness.results import CellResult, cell_results
 from harness.schema import FIELD_NAMES, FIELDS, Category
 from harness.scoring import counts
 from harness.scoring.outcomes import Counts
 from reports.comparisons import Comparison, compare_all
+from reports.identity import identity_of
+from reports.recovery import Recovery, recoveries
+from reports.repeats import Repeat, repeats
 from reports.winners import Winner, winners
 
-__all__ = ["GROUP_METRICS", "CellSummary", "Slice", "Summary", "summarise"]
+__all__ = ["GROUP_METRICS", "CellSummary", "Slice", "Summary", "by_model", "summarise"]
 
 GROUP_METRICS = tuple(METRICS)[: tuple(METRICS).index("latency_s") + 1]
 """What is told of each stratum and document kind: quality and the median latency."""
+_DETAILED = 4
+"""With more cells than this, details are of one precision of each model: nobody reads ten tables of fields."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +65,16 @@ class CellSummary:
         return self.result.role is Role.CONTROL
 
     @property
+    def identity(self) -> Cell | None:
+        """Model, precision and way of running, as its loads tell them; None if it was never loaded."""
+        return identity_of(self.result)
+
+    @property
+    def is_random(self) -> bool:
+        """Whether its weights were drawn and not trained: good for times and bytes alone."""
+        return self.result.unjudged is not None
+
+    @property
     def metrics(self) -> Mapping[str, Metric]:
         """The overall metrics, every name of METRICS."""
         return self.overall.metrics
@@ -71,9 +87,13 @@ class Summary:
     evidence: Evidence
     evidence_sha256: str
     cells: Sequence[CellSummary]
-    """Candidates first."""
+    """Candidates first, then controls."""
     comparisons: Sequence[Comparison]
     winners: Sequence[Winner]
+    recoveries: Sequence[Recovery]
+    """Every candidate with a precision, beside the same model in the reference precision."""
+    repeats: Sequence[Repeat]
+    """Runs made only to be compared with a candidate: in batches, or once more."""
 
     @property
     def candidates(self) -> Sequence[CellSummary]:
@@ -92,6 +112,19 @@ class Summary:
         return [c for c in cells if c.result.scores]
 
     @property
+    def detailed(self) -> Sequence[CellSummary]:
+        """Of `shown`, those whose details are told one by one: of many cells, one precision of each model."""
+        if len(self.shown) <= _DETAILED:
+            return self.shown
+        chosen: dict[str, CellSummary] = {}
+        for model, cells in by_model(self.shown).items():
+            single = [c for c in cells if c.identity is None or c.identity.strategy == "single"] or cells
+            modes = {c.identity.quantization: c for c in single if c.identity is not None}
+            mode = reference_mode(modes)
+            chosen[model] = single[0] if mode is None else modes[mode]
+        return list(chosen.values())
+
+    @property
     def run(self) -> RunRecord | None:
         """The latest run of the log."""
         return self.evidence.runs[-1] if self.evidence.runs else None
@@ -105,6 +138,14 @@ class Summary:
     def documents(self) -> Collection[str]:
         """Names of the documents that any cell was asked to read."""
         return {d: None for c in self.cells for d in c.result.documents}.keys()
+
+
+def by_model(cells: Sequence[CellSummary]) -> Mapping[str, Sequence[CellSummary]]:
+    """Cells by model, both in order of appearance; a cell that was never loaded stands alone."""
+    found: dict[str, list[CellSummary]] = {}
+    for cell in cells:
+        found.setdefault(cell.cell if cell.identity is None else cell.identity.model, []).append(cell)
+    return found
 
 
 def _summarise_cell(result: CellResult) -> CellSummary:
@@ -143,7 +184,8 @@ def _part(
 ) -> Slice:
     scores = [result.scores[d] for d in documents if d in result.scores]
     tally = counts(scores, names) if scores else None
-    return Slice(metrics=metrics, counts=tally, documents=len(documents), answered=len(scores))
+    answered = sum(d in result.answered for d in documents)
+    return Slice(metrics=metrics, counts=tally, documents=len(documents), answered=answered)
 
 
 def _sha256(path: Path) -> str:
@@ -155,13 +197,16 @@ def _sha256(path: Path) -> str:
 
 def summarise(evidence: Evidence) -> Summary:
     """Score and summarise a log. Raises EvidenceError if the log cannot be read again for its hash."""
-    results = list(cell_results(evidence).values())
-    candidates = [r for r in results if r.role is not Role.CONTROL]
-    comparisons = compare_all([c for c in candidates if c.scores])
+    every = list(cell_results(evidence).values())
+    results = [r for role in (Role.CANDIDATE, Role.CONTROL) for r in every if r.role is role]
+    candidates = [r for r in results if r.role is Role.CANDIDATE]
+    comparisons = compare_all([r for r in candidates if r.answered])
     return Summary(
         evidence=evidence,
         evidence_sha256=_sha256(evidence.path),
         cells=[_summarise_cell(r) for r in results],
         comparisons=comparisons,
         winners=winners(candidates, comparisons),
+        recoveries=recoveries(candidates),
+        repeats=repeats(every),
     )

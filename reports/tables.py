@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import astuple
 
 from harness.evidence import GateRecord
-from harness.metrics import METRICS, Metric
+from harness.metrics import METRICS, PAIRED_METRICS, Metric
 from reports.comparisons import Comparison, Scale
 from reports.formatting import (
     MISSING,
@@ -23,14 +23,25 @@ __all__ = [
     "cell_name",
     "comparisons_table",
     "counts_table",
+    "difference",
+    "f1_or_random",
     "fields_table",
     "gates_table",
     "groups_table",
     "line_items_table",
+    "main_table",
     "quality_table",
+    "ratio",
 ]
 
-_VERDICTS = {"fail": "**FAIL**", "inconclusive": "INCONCLUSIVE", "no-budget": "NO BUDGET", "pass": "PASS"}
+_VERDICTS = {
+    "fail": "**FAIL**",
+    "inconclusive": "INCONCLUSIVE",
+    "no-budget": "NO BUDGET",
+    "recorded": "NOT JUDGED",
+    "pass": "PASS",
+}
+_UNITS = {name: m.unit for metrics in (METRICS, PAIRED_METRICS) for name, m in metrics.items()}
 
 
 def cell_name(cell: CellSummary) -> str:
@@ -45,7 +56,7 @@ def gates_table(gates: Sequence[GateRecord]) -> str:
     rows = []
     for gate in ranked:
         name = gate.metric.split(".")[0]
-        unit = METRICS[name].unit if name in METRICS else ""
+        unit = _UNITS.get(name, "")
         value = MISSING if gate.value is None else format_value(gate.value, unit)
         if gate.value is not None:
             value += format_interval(gate.low, gate.high, unit)
@@ -58,23 +69,57 @@ def gates_table(gates: Sequence[GateRecord]) -> str:
     return table(["Verdict", "Cell", "Metric", "Estimate [95 %]", "Limit", "n", "Evidence"], rows, "lllrrrl")
 
 
+def main_table(cells: Sequence[CellSummary]) -> str:
+    """What decides, a row a cell: quality, time, memory and bytes, and of how many of the documents."""
+    most = max(c.overall.documents for c in cells)
+    names = ("latency_s", "latency_p95_s", "peak_rss_bytes", "weights_bytes")
+    rows = [
+        [
+            cell_name(c),
+            f1_or_random(c),
+            format_metric(c.metrics["hallucination_rate"]),
+            *(format_metric(c.metrics[n]) for n in names),
+            _answered(c.overall) + (f", a part of {most}" if c.overall.documents < most else ""),
+        ]
+        for c in cells
+    ]
+    header = ["Cell", "F1 % [95 %]", "Hallucination %", "Latency p50", "p95", "Peak RSS", "Weights", "Answered"]
+    return table(header, rows, "lr")
+
+
 def comparisons_table(comparisons: Sequence[Comparison]) -> str:
     """Paired comparisons of candidates with interval, p and n."""
     rows = []
     for c in comparisons:
         if c.scale is Scale.DIFFERENCE:
-            shown = [None if v is None else f"{100 * v:+.1f}" for v in (c.value, c.low, c.high)]
-            what, unit = "document F1, difference in points", ""
+            what, value = "document F1, difference in points", difference(c)
         else:
-            shown = [None if v is None else f"{v:.3f}" for v in (c.value, c.low, c.high)]
-            what, unit = "latency, ratio", ""
-        interval = f" [{shown[1]}, {shown[2]}]" if shown[1] is not None else ""
-        value = MISSING if shown[0] is None else f"{shown[0]}{interval}{unit}"
+            what, value = "latency, ratio", ratio(c)
         told = "yes" if c.above or c.below else "no"
         p = "" if c.p is None else f"{c.p:.2g}"
         rows.append([f"{escape(c.a)} against {escape(c.b)}", what, value, told, p, str(c.n), str(c.changed)])
     header = ["Pair", "Of", "Estimate [95 %]", "Apart", "p", "n", "Documents that differ"]
     return table(header, rows, "llrlrrr")
+
+
+def difference(c: Comparison) -> str:
+    """A difference of shares in points, with its interval: `-1.2 [-3.4, +1.0]`."""
+    return _bounded([None if v is None else f"{100 * v:+.1f}" for v in (c.value, c.low, c.high)])
+
+
+def ratio(c: Comparison) -> str:
+    """A ratio with its interval: `0.353 [0.300, 0.417]`."""
+    return _bounded([None if v is None else f"{v:.3f}" for v in (c.value, c.low, c.high)])
+
+
+def _bounded(shown: Sequence[str | None]) -> str:
+    value, low, high = shown
+    return MISSING if value is None else f"{value} [{low}, {high}]" if low is not None else value
+
+
+def f1_or_random(cell: CellSummary) -> str:
+    """F1 with its interval, or that the weights are random and an F1 would mean nothing."""
+    return "random weights" if cell.is_random else format_metric(cell.metrics["f1"])
 
 
 def _percent(metrics: Mapping[str, Metric], name: str, *, interval: bool = True) -> str:

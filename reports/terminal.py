@@ -14,7 +14,10 @@ _DASH = "–"
 
 
 def summary_lines(summary: Summary) -> Sequence[str]:
-    """At most 100 columns: cell, F1 with interval, hallucination, median and p95 latency, peak memory, status."""
+    """At most 100 columns: cell, F1 with interval, hallucination, median and p95 latency, peak memory, status.
+
+    Below it, which cells read a sample of the documents.
+    """
     if not summary.cells:
         return ["no cell was run"]
     rows = [("F1 % [95 %]", "halluc. %", "p50", "p95", "peak RSS", "status"), *map(_row, summary.cells)]
@@ -25,7 +28,20 @@ def summary_lines(summary: Summary) -> Sequence[str]:
     for name, (*numbers, status) in zip(names, rows, strict=True):
         cells = [name.ljust(max(map(len, names))), *map(str.rjust, numbers, widths)]
         lines.append("  ".join([*cells, status])[:_WIDTH])
-    return lines
+    return [*lines, *_samples(summary)]
+
+
+def _samples(summary: Summary) -> Sequence[str]:
+    """One line for each number of documents that candidates read a sample of."""
+    whole = summary.corpus.get("documents")
+    by_size: dict[int, list[str]] = {}
+    for cell in summary.candidates:
+        by_size.setdefault(cell.overall.documents, []).append(cell.cell)
+    return [
+        f"SAMPLE: {size} of {whole} documents were read by {', '.join(names)} (--eval-limit all reads all)"
+        for size, names in sorted(by_size.items())
+        if isinstance(whole, int) and size < whole
+    ]
 
 
 def _row(cell: CellSummary) -> tuple[str, ...]:
@@ -37,4 +53,9 @@ def _row(cell: CellSummary) -> tuple[str, ...]:
     answered = f"{cell.overall.answered}/{cell.overall.documents}"
     status = "control" if cell.is_control and cell.result.status == "ok" else cell.result.status
     costs = [number(n) for n in ("latency_s", "latency_p95_s", "peak_rss_bytes")]
-    return number("f1", interval=True), number("hallucination_rate"), *costs, f"{status} {answered}"
+    return (
+        "random weights" if cell.is_random else number("f1", interval=True),
+        number("hallucination_rate"),
+        *costs,
+        f"{status} {answered}",
+    )

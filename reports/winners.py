@@ -7,12 +7,14 @@ from dataclasses import dataclass
 
 from harness.metrics import METRICS, Metric
 from harness.results import CellResult
-from reports.comparisons import Comparison, Scale, compare_at_worst, oriented, unanswered_beside
+from reports.comparisons import Comparison, Scale, adjusted, compare_at_worst, oriented, unanswered_beside
 from reports.formatting import format_value
 
 __all__ = ["Winner", "describe", "winners"]
 
 _QUESTIONS = {"f1": "Best quality", "latency_s": "Fastest", "peak_rss_bytes": "Least memory"}
+_SHOWN = 3
+"""Cells that a sentence names."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,45 +25,75 @@ class Winner:
     metric: str
     cell: str | None
     reason: str
+    leader: str | None = None
+    """The cell with the best value, winner or not."""
 
 
 def winners(candidates: Sequence[CellResult], comparisons: Sequence[Comparison]) -> Sequence[Winner]:
     """Answer each question: a winner is ahead of every other candidate by more than chance explains.
 
-    `comparisons` holds every pair of candidates with answers.
+    Candidates are ranked on the documents that all of them were asked to read. `comparisons` holds every pair of
+    candidates with answers; the leader's are one family, adjusted by Holm's method.
     """
-    found = []
-    metrics = {r.cell: r.metrics() for r in candidates}
-    for metric, question in _QUESTIONS.items():
-        cell, reason = _decide(metric, candidates, {c: m[metric] for c, m in metrics.items()}, comparisons)
-        found.append(Winner(question=question, metric=metric, cell=cell, reason=reason))
-    return found
+    common = set.intersection(*(set(r.documents) for r in candidates)) if candidates else set()
+    metrics = {r.cell: r.metrics(common) for r in candidates}
+    parts = any(len(r.documents) > len(common) for r in candidates)
+    over = f" on the {len(common)} documents that all of them read" if parts else ""
+    return [
+        _decide(metric, question, candidates, {c: m[metric] for c, m in metrics.items()}, comparisons, over)
+        for metric, question in _QUESTIONS.items()
+    ]
 
 
 def _decide(
     metric: str,
+    question: str,
     candidates: Sequence[CellResult],
     values: Mapping[str, Metric],
     comparisons: Sequence[Comparison],
-) -> tuple[str | None, str]:
+    over: str,
+) -> Winner:
+    def answer(reason: str, leader: str | None = None, *, won: bool = False) -> Winner:
+        return Winner(question=question, metric=metric, cell=leader if won else None, reason=reason, leader=leader)
+
     if not candidates:
-        return None, "no candidate in this log"
+        return answer("no candidate in this log")
     if len(candidates) == 1:
-        return None, "one candidate: nothing to compare"
+        return answer("one candidate: nothing to compare")
     ranked = _ranked(metric, candidates, values)
     missing = [r.cell for r in candidates if r not in ranked]
-    apart = f"; not measured, so not compared: {', '.join(missing)}" if missing else ""
+    apart = f"; not measured, so not compared: {_names(missing)}" if missing else ""
     if len(ranked) < 2:
-        return None, f"no winner: fewer than two candidates were measured{apart}"
+        return answer(f"no winner: fewer than two candidates were measured{apart}")
     leader, others = ranked[0], ranked[1:]
-    shown = ", ".join(f"{r.cell} {_shown(values[r.cell])}" for r in ranked[:3])
-    pairs = [None if metric == "peak_rss_bytes" else oriented(comparisons, metric, leader.cell, r.cell) for r in others]
-    doubts = [_doubt(metric, leader, r, values, pair) for r, pair in zip(others, pairs, strict=True)]
-    first = next((doubt for doubt in doubts if doubt is not None), None)
-    if first is not None:
-        return None, f"no winner: {leader.cell} leads ({shown}), but {first}{apart}"
+    shown = ", ".join(f"{r.cell} {_shown(values[r.cell])}" for r in ranked[:_SHOWN]) + over
+    pairs = _pairs(metric, leader, others, comparisons)
+    doubts = {
+        r.cell: why
+        for r, pair in zip(others, pairs, strict=True)
+        if (why := _doubt(metric, leader, r, values, pair)) is not None
+    }
+    if doubts:
+        first, *rest = doubts
+        more = f"; nor is it told apart from {_names(rest)}" if rest else ""
+        return answer(f"no winner: {leader.cell} leads ({shown}), but {doubts[first]}{more}{apart}", leader.cell)
     evidence = "by single peak, which has no interval" if pairs[0] is None else describe(pairs[0])
-    return leader.cell, f"{shown}; {evidence}{apart}"
+    if pairs[0] is not None and len(others) > 1:
+        evidence += f"; ahead of the {len(others) - 1} others too"
+    return answer(f"{shown}; {evidence}{apart}", leader.cell, won=True)
+
+
+def _pairs(
+    metric: str, leader: CellResult, others: Sequence[CellResult], comparisons: Sequence[Comparison]
+) -> Sequence[Comparison | None]:
+    if metric == "peak_rss_bytes":
+        return [None] * len(others)
+    return adjusted([oriented(comparisons, metric, leader.cell, r.cell) for r in others])
+
+
+def _names(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    return ", ".join(names[:_SHOWN]) + more
 
 
 def _ranked(metric: str, candidates: Sequence[CellResult], values: Mapping[str, Metric]) -> Sequence[CellResult]:
@@ -98,8 +130,9 @@ def describe(comparison: Comparison) -> str:
     if comparison.low is None or comparison.high is None:
         same = "identical" if comparison.changed == 0 else "the same difference"
         return f"{pair}: {same} on every document, {n}"
+    many = f", p {comparison.p:.2g} for {comparison.family} comparisons" if comparison.family > 1 else ""
     if comparison.scale is Scale.RATIO:
         interval = f"{comparison.value:.2f} [{comparison.low:.2f}, {comparison.high:.2f}]"
-        return f"{pair}: time ratio {interval} {n}"
+        return f"{pair}: time ratio {interval} {n}{many}"
     points = [f"{100 * v:+.1f}" for v in (comparison.value, comparison.low, comparison.high)]
-    return f"{pair}: mean document F1 {points[0]} [{points[1]}, {points[2]}] points {n}"
+    return f"{pair}: mean document F1 {points[0]} [{points[1]}, {points[2]}] points {n}{many}"

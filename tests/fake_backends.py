@@ -14,17 +14,18 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
-from harness.backends import Answer
+from harness.backends import Answer, Attempt, BackendRequest
 from harness.errors import UnsupportedError
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-Facts = Mapping[str, str | int | float]
+Facts = Mapping[str, str | int | float | bool]
 
 FAULT_COLOUR = (255, 0, 0)
 
@@ -44,6 +45,94 @@ class Echo:
 
     def fault(self) -> None:
         """What the subclasses do on a red image."""
+
+
+class EchoBatch(Echo):
+    """Takes several images at once, each answer saying how many; the fault of any is the fault of all."""
+
+    def read_batch(self, images: Sequence[Image], prompt: str) -> Sequence[Answer]:
+        return [replace(self.read(image, prompt), facts={"together": len(images)}) for image in images]
+
+
+class ExitBatch(EchoBatch):
+    def fault(self) -> None:
+        os._exit(3)
+
+
+class HangBatch(EchoBatch):
+    def fault(self) -> None:
+        time.sleep(3600)
+
+
+class RaiseBatch(EchoBatch):
+    def fault(self) -> None:
+        raise ValueError("the decoder fell over")
+
+
+class OutOfMemoryBatch(EchoBatch):
+    def fault(self) -> None:
+        raise MemoryError("4 GiB")
+
+
+class OutOfMemoryTogether(EchoBatch):
+    """Has room for one image."""
+
+    def read_batch(self, images: Sequence[Image], prompt: str) -> Sequence[Answer]:
+        raise MemoryError(f"{len(images)} images")
+
+
+class SlowTogether(EchoBatch):
+    """Takes 0.3 s for the whole batch."""
+
+    def read_batch(self, images: Sequence[Image], prompt: str) -> Sequence[Answer]:
+        time.sleep(0.3)
+        return super().read_batch(images, prompt)
+
+
+class FewerAnswers(EchoBatch):
+    def read_batch(self, images: Sequence[Image], prompt: str) -> Sequence[Answer]:
+        return super().read_batch(images[1:], prompt)
+
+
+class OddAnswers(EchoBatch):
+    """Red images get an answer with a value that is none, blue ones no Answer at all."""
+
+    def read_batch(self, images: Sequence[Image], prompt: str) -> Sequence[Answer]:
+        return [self._odd(image, prompt) for image in images]
+
+    def _odd(self, image: Image, prompt: str) -> Answer:
+        match image.getpixel((0, 0)):
+            case (255, 0, 0):
+                return Answer(text="x", phases={"ttft_s": math.nan})
+            case (0, 0, 255):
+                return None  # type: ignore[return-value]
+        return self.read(image, prompt)
+
+
+class Attempts(EchoBatch):
+    """Answers at the second attempt, by a way that it names."""
+
+    def read(self, image: Image, prompt: str) -> Answer:
+        first = Attempt(prompt="key-value", path="single", latency_s=0.5, fault="empty", text="", output_tokens=1)
+        second = Attempt(prompt="", path="ocr", latency_s=0.25, text="TOTAL: $1.00")
+        return Answer(text="TOTAL: $1.00", path="ocr", calls=2, attempts=(first, second))
+
+
+class Configured(EchoBatch):
+    """Says how it was constructed; in int8 it is not to be had."""
+
+    def __init__(self, request: BackendRequest) -> None:
+        self.request = request
+
+    @classmethod
+    def from_request(cls, request: BackendRequest) -> Self:
+        return cls(request)
+
+    def load(self) -> Facts:
+        if self.request.quantization == "int8":
+            raise UnsupportedError("int8 needs compute capability 7.5")
+        values = {name: getattr(self.request, name) for name in ("backend", "quantization", "device", "strategy")}
+        return {**values, **self.request.settings}
 
 
 class Sleep(Echo):

@@ -5,14 +5,15 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 from PIL import Image
 
-from harness.backends import Answer
-from harness.errors import ImageError
+from harness.backends import Answer, BackendRequest
+from harness.errors import ImageError, UnsupportedError
 from harness.responses import render_response
 from harness.schema import FIELD_NAMES
 
@@ -65,6 +66,30 @@ class Reader:
         """What the pixels spell."""
         text = np.asarray(image).tobytes().split(b"\xff", 1)[0]
         return json.loads(text) if text else {}
+
+
+class Model(Reader):
+    """Reads several pages at once, in any precision but int8; `random` in its settings makes its weights random."""
+
+    def __init__(self, request: BackendRequest) -> None:
+        """As a model would be constructed."""
+        self._request = request
+
+    @classmethod
+    def from_request(cls, request: BackendRequest) -> Self:
+        """Take any request."""
+        return cls(request)
+
+    def load(self) -> Mapping[str, str | int | float | bool]:
+        """Say what was asked for."""
+        if self._request.quantization == "int8":
+            raise UnsupportedError("int8 needs a GPU of compute capability 7.5")
+        weights = os.environ.get("PIXEL_WEIGHTS", "a")
+        return {"weights_sha256": weights, "random_weights": self._request.settings.get("random") is True}
+
+    def read_batch(self, images: Sequence[Image.Image], prompt: str) -> Sequence[Answer]:
+        """Decode each page."""
+        return [self.read(image, prompt) for image in images]
 
 
 class SlowReader(Reader):

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from random import Random
+from types import MappingProxyType
+from typing import Any
 
 from harness.cells import Failure, Role
 from harness.evidence import (
@@ -155,17 +157,21 @@ def candidate(
     failures: Sequence[Failure] = (),
     role: Role = Role.CANDIDATE,
     seed: int = 1,
+    how: Mapping[str, Any] = MappingProxyType({}),
+    load_facts: Mapping[str, Any] = MappingProxyType({}),
+    told: Callable[[DocumentRecord], Mapping[str, Any]] = lambda document: {},
 ) -> list[Record]:
-    """A pass whose last documents end in `failures`."""
+    """A pass whose last documents end in `failures`; `how` the cell is run, and what is `told` of each reading."""
     random = Random(seed)
     records: list[Record] = [PassRecord(cell=cell, role=role, documents=[d.document for d in asked])]
     facts = {
         "cell": cell,
-        "backend": cell,
+        "model": cell,
         "quantization": "none",
         "runtime": "eager",
         "device": "cpu",
         "role": role,
+        **how,
     }
     records.append(
         CellRecord(
@@ -173,7 +179,7 @@ def candidate(
             load_s=2.5 * seconds,
             spawn_s=0.4,
             memory=_memory(base * 3 // 4, random),
-            facts={"weights_bytes": base // 8},
+            facts={"weights_bytes": base // 8, **load_facts},
         )
     )
     answered = len(asked) - len(failures)
@@ -197,10 +203,13 @@ def candidate(
             ReadingRecord(
                 cell=cell,
                 document=document.document,
-                text=_answer(document, skill - hard, random),
-                latency_s=latency,
-                phases={"preprocess_s": latency / 20},
-                memory=_memory(base, random),
+                **{
+                    "text": _answer(document, skill - hard, random),
+                    "latency_s": latency,
+                    "phases": {"preprocess_s": latency / 20},
+                    "memory": _memory(base, random),
+                    **told(document),
+                },
             )
         )
     return records
@@ -212,7 +221,7 @@ def control(cell: str, asked: Sequence[DocumentRecord]) -> list[Record]:
         PassRecord(cell=cell, role=Role.CONTROL, documents=[d.document for d in asked]),
         CellRecord(
             cell=cell,
-            backend=cell,
+            model=cell,
             quantization="none",
             runtime="eager",
             device="cpu",
@@ -242,7 +251,7 @@ def unloadable(cell: str, asked: Sequence[DocumentRecord]) -> list[Record]:
         PassRecord(cell=cell, role=Role.CANDIDATE, documents=[d.document for d in asked]),
         CellRecord(
             cell=cell,
-            backend=cell,
+            model=cell,
             quantization="none",
             runtime="eager",
             device="cpu",

@@ -46,9 +46,43 @@ def test_limits_are_found_by_their_key(tmp_path):
     assert budgets.cost("m", "none", "h200") == {}
 
 
+def test_limits_are_for_one_way_of_running(tmp_path):
+    more = """
+[recovery]
+margin = 0.05
+
+[[cost]]
+model = "m"
+quantization = "none"
+device = "cpu"
+batch_size = 8
+latency_s = 9
+
+[[quality]]
+model = "m"
+quantization = "nf4"
+corpus = "abcabcabcabc"
+strategy = "multi"
+f1 = 0.8
+"""
+    budgets = load_budgets(write(tmp_path, GOOD + more))
+    assert budgets.recovery_margin == 0.05
+    assert budgets.cost("m", "none", "cpu", batch_size=8) == {"latency_s": 9}
+    assert "latency_s" not in budgets.cost("m", "none", "cpu"), "the limit on a batch says nothing about one document"
+    assert budgets.cost("m", "none", "cpu", strategy="multi") == {}
+    assert budgets.quality("m", "nf4", "abcabcabcabcdef", strategy="multi") == {"f1": 0.8}
+    assert budgets.quality("m", "nf4", "abcabcabcabcdef") == {}
+    assert load_budgets(write(tmp_path, GOOD)).recovery_margin == 0.02
+
+
 @pytest.mark.parametrize(
     ("old", "new", "expected"),
     [
+        ("[[cost]]", "[recovery]\nmargin = 2\n[[cost]]", "margin = 2 is not a share of F1"),
+        ("[[cost]]", "[recovery]\nmargins = 0.1\n[[cost]]", "unknown key 'margins'; did you mean margin"),
+        ("[[cost]]", "[[recovery]]\nmargin = 0.1\n[[cost]]", "[recovery] is a table"),
+        ('device = "cpu"', 'device = "cpu"\nbatch_size = 0', "batch_size = 0 is not a whole number"),
+        ('device = "cpu"', 'device = "cpu"\nstrategy = "mult"', "unknown strategy 'mult'; did you mean multi"),
         ("f1 = 0.9", "f2 = 0.9", "unknown metric 'f2'; did you mean f1"),
         ("f1 = 0.9", "f1 = -1", "f1 = -1 is not a limit"),
         ("f1 = 0.9", 'f1 = "high"', "f1 = 'high' is not a limit"),

@@ -26,7 +26,7 @@ RECORDS = (
     PassRecord(cell="m", role=Role.CANDIDATE, documents=["a.png", "b.png"]),
     CellRecord(
         cell="m",
-        backend="m",
+        model="m",
         quantization="none",
         runtime="eager",
         device="cpu",
@@ -148,6 +148,13 @@ def test_a_newer_schema_is_refused_by_name(tmp_path):
     path = tmp_path / "evidence.jsonl"
     path.write_text('{"schema": 99, "record": "reading"}\n')
     with pytest.raises(EvidenceError, match=r"evidence\.jsonl, line 1: written by a newer version"):
+        read_evidence(path)
+
+
+def test_an_older_schema_is_refused_by_name(tmp_path):
+    path = tmp_path / "evidence.jsonl"
+    path.write_text('{"schema": 1, "record": "cell", "cell": "m", "backend": "m"}\n')
+    with pytest.raises(EvidenceError, match=r"evidence\.jsonl, line 1: written by an older version \(schema 1"):
         read_evidence(path)
 
 

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from harness.statistics import (
     bootstrap_interval,
     documents_needed,
+    holm_adjusted,
     mean_interval,
     minimum_detectable_drop,
     paired_difference,
@@ -352,3 +353,19 @@ def test_quantile_interval_covers_the_truth() -> None:
         estimate = quantile_interval([rng.expovariate(1.0) for _ in range(50)], 0.5)
         covered += estimate.low <= math.log(2) <= estimate.high
     assert 0.94 <= covered / runs <= 0.99
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=12))
+@relaxed
+def test_holm_agrees_with_statsmodels(p_values):
+    from statsmodels.stats.multitest import multipletests
+
+    found = holm_adjusted(p_values)
+    assert found == pytest.approx(multipletests(p_values, method="holm")[1])
+    assert all(adjusted >= p for adjusted, p in zip(found, p_values, strict=True))
+
+
+def test_holm_by_hand():
+    assert holm_adjusted([0.04, 0.01, 0.03, 0.5]) == pytest.approx([0.09, 0.04, 0.09, 0.5])
+    assert holm_adjusted([0.03]) == [0.03]
+    assert holm_adjusted([]) == []

@@ -37,7 +37,7 @@ FINITE = st.floats(allow_nan=False, allow_infinity=False)
 FAULT = st.sampled_from(list(Failure))
 MESSAGES = st.one_of(
     st.builds(Load, backend=TEXT, prompt=TEXT),
-    st.builds(Read, path=TEXT),
+    st.builds(Read, paths=st.lists(TEXT)),
     st.builds(Close),
     st.builds(Ready),
     st.builds(
@@ -60,7 +60,7 @@ MESSAGES = st.one_of(
 
 
 def fake(name: str) -> Cell:
-    return Cell(backend=f"python:tests.fake_backends.{name}")
+    return Cell(model=f"python:tests.fake_backends.{name}")
 
 
 @pytest.fixture
@@ -113,7 +113,7 @@ def test_values_are_checked_not_trusted(line: bytes) -> None:
 
 def test_a_message_longer_than_the_limit_is_refused_by_its_sender() -> None:
     with pytest.raises(ProtocolError, match="the limit is"):
-        encode_message(Read(path="x" * MAX_MESSAGE_BYTES))
+        encode_message(Read(paths=["x" * MAX_MESSAGE_BYTES]))
 
 
 def test_load_and_read(echo: CellWorker, page: Path) -> None:

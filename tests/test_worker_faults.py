@@ -21,12 +21,12 @@ from PIL import Image
 from harness.cells import Cell, Failure
 from harness.evidence import ReadingRecord
 from harness.worker import CellWorker, process
-from harness.worker.child import failure_of
+from harness.worker.failures import failure_of
 from tests.fake_backends import FAULT_COLOUR
 
 
 def fake(name: str) -> Cell:
-    return Cell(backend=f"python:tests.fake_backends.{name}")
+    return Cell(model=f"python:tests.fake_backends.{name}")
 
 
 @pytest.fixture
@@ -164,7 +164,7 @@ def test_a_failed_load_is_a_row_and_every_read_says_so(backend: str, failure: Fa
 
 
 def test_an_unknown_backend_is_a_failed_load() -> None:
-    with CellWorker(Cell(backend="ocr-rule"), prompt="") as worker:
+    with CellWorker(Cell(model="ocr-rule"), prompt="") as worker:
         load = worker.load()
     assert load.failure is Failure.ERROR
     assert "did you mean ocr-rules" in (load.message or "")
@@ -280,7 +280,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from harness.cells import Cell
 from harness.worker import CellWorker
-worker = CellWorker(Cell(backend="python:tests.fake_backends.{backend}"), prompt="")
+worker = CellWorker(Cell(model="python:tests.fake_backends.{backend}"), prompt="")
 worker.load()
 print(worker.pid, flush=True)
 worker.read("x", Path(sys.argv[1]))

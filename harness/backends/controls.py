@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from harness.backends.protocol import Answer, Backend
+from harness.backends.protocol import Answer, Backend, BatchBackend, Setting
 from harness.responses import render_response
 from harness.schema import FIELD_NAMES
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-__all__ = ["AllAbsent", "Blind"]
+__all__ = ["AllAbsent", "Blind", "BlindBatch"]
 
 
 class AllAbsent:
     """Answers N/A to every field: the floor under every accuracy."""
 
-    def load(self) -> Mapping[str, str | int | float]:
+    def load(self) -> Mapping[str, Setting]:
         """Nothing to load."""
         return {}
 
@@ -33,12 +33,28 @@ class Blind:
     def __init__(self, backend: Backend) -> None:
         self._backend = backend
 
-    def load(self) -> Mapping[str, str | int | float]:
+    def load(self) -> Mapping[str, Setting]:
         """Load the backend behind the blindfold."""
         return self._backend.load()
 
     def read(self, image: Image, prompt: str) -> Answer:
         """Answer about a blank page."""
-        from PIL import Image as pillow
+        return self._backend.read(_white(image), prompt)
 
-        return self._backend.read(pillow.new("RGB", image.size, "white"), prompt)
+
+class BlindBatch(Blind):
+    """The same for a backend that takes several pages at once."""
+
+    def __init__(self, backend: BatchBackend) -> None:
+        super().__init__(backend)
+        self._batch_backend = backend
+
+    def read_batch(self, images: Sequence[Image], prompt: str) -> Sequence[Answer]:
+        """Answer about as many blank pages, each of the size of its image."""
+        return self._batch_backend.read_batch([_white(image) for image in images], prompt)
+
+
+def _white(image: Image) -> Image:
+    from PIL import Image as pillow
+
+    return pillow.new("RGB", image.size, "white")

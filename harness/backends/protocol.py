@@ -2,14 +2,53 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-__all__ = ["Answer", "Backend"]
+__all__ = ["Answer", "Attempt", "Backend", "BackendRequest", "BatchBackend", "Setting"]
+
+Setting = str | int | float | bool
+"""A plain value: what travels between processes and into the evidence log."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BackendRequest:
+    """What to construct, in plain values that travel to the worker."""
+
+    backend: str
+    """Name in the backend registry, `blind:<name>`, or `python:<module>.<Class>`."""
+    quantization: str = "none"
+    runtime: str = "eager"
+    device: str = "cpu"
+    """`cpu`, `cuda` or `cuda:1`."""
+    strategy: str = "single"
+    settings: Mapping[str, Setting] = field(default_factory=dict)
+    """What else the backend must know: for `transformers`, `source`, `family`, `revision`, `max_new_tokens`, ..."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt:
+    """One call on the way to an answer: of the model with one prompt, or of OCR in its place."""
+
+    prompt: str
+    """The prompt's name; empty for OCR, and for a text that is no prompt of this project."""
+    path: str
+    """How its text was read: `single`, `multi`, `pattern`, `ocr`."""
+    latency_s: float
+    """Of this call alone; in a batch, of the batched call."""
+    text: str | None = None
+    """The raw response; None when the call raised."""
+    fault: str | None = None
+    """Why it could not be taken as it stands: `error`, `empty`, `unparsable`, `truncated`, `loop`."""
+    message: str | None = None
+    """What was raised."""
+    prompt_tokens: int | None = None
+    output_tokens: int | None = None
+    stop: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,16 +64,25 @@ class Answer:
     """Generated token ids, end-of-sequence included, padding not; None where there are no tokens."""
     stop: str | None = None
     """`eos`, `length`, or None where the notion does not apply."""
+    path: str = "single"
+    """Which way the answer came: `single`, or what a strategy fell back to."""
+    calls: int = 1
+    """Model calls made for it, failed attempts included."""
+    facts: Mapping[str, Setting] = field(default_factory=dict)
+    """Of this document: `tiles`, `image_tokens`, `pixel_sha256`, ..."""
+    attempts: Sequence[Attempt] = ()
+    """The calls that the answer was put together from, in order; none where the backend itself answered."""
 
 
 class Backend(Protocol):
     """Loads once, then answers one image at a time.
 
-    Any exception fails that document (or, in `load`, the cell) as `error`; MemoryError and the accelerator's
-    out-of-memory error as an OOM; UnsupportedError as `unsupported`.
+    Constructed by its classmethod `from_request(request: BackendRequest)` if it has one, otherwise without
+    arguments. Any exception fails that document (or, in `load`, the cell) as `error`; MemoryError and the
+    accelerator's out-of-memory error as an OOM; UnsupportedError as `unsupported`.
     """
 
-    def load(self) -> Mapping[str, str | int | float]:
+    def load(self) -> Mapping[str, Setting]:
         """Get ready to answer: models in memory, lazy initialisation over, so that no first answer pays for it.
 
         Returns facts worth recording; `weights_bytes` becomes a metric.
@@ -42,3 +90,11 @@ class Backend(Protocol):
 
     def read(self, image: Image, prompt: str) -> Answer:
         """Answer `prompt` about `image` (mode RGB, upright)."""
+
+
+@runtime_checkable
+class BatchBackend(Backend, Protocol):
+    """A backend that can also answer several images at once."""
+
+    def read_batch(self, images: Sequence[Image], prompt: str) -> Sequence[Answer]:
+        """Answer `prompt` about each image; as many answers as images, in their order."""

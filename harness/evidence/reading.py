@@ -10,6 +10,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, get_args, get_origin, get_type_hints
 
+from harness.backends.protocol import Attempt
 from harness.cells import Failure, Role
 from harness.errors import EvidenceError
 from harness.evidence.records import (
@@ -56,7 +57,7 @@ class Evidence:
 def read_evidence(path: Path) -> Evidence:
     """Read a log, whole or cut anywhere.
 
-    Raises EvidenceError if it cannot be opened, is of a newer schema, or is no evidence log at all.
+    Raises EvidenceError if it cannot be opened, is of another schema, or is no evidence log at all.
     """
     runs: list[RunRecord] = []
     documents: dict[str, DocumentRecord] = {}
@@ -127,7 +128,12 @@ def _parse(line: bytes) -> Record | None:
     if not isinstance(data, dict):
         return None
     if isinstance(version := data.get("schema"), int) and version > SCHEMA_VERSION:
-        raise EvidenceError(f"written by a newer version (schema {version}; this one reads up to {SCHEMA_VERSION})")
+        raise EvidenceError(f"written by a newer version (schema {version}; this one reads {SCHEMA_VERSION})")
+    if isinstance(version, int) and version < SCHEMA_VERSION:
+        raise EvidenceError(
+            f"written by an older version (schema {version}; this one reads {SCHEMA_VERSION}): run the evaluation "
+            "again, or render the log with the version that wrote it"
+        )
     cls = _RECORDS.get(str(data.get("record")))
     if cls is None:
         return None
@@ -168,8 +174,8 @@ def _typed(value: Any, hint: Any) -> Any:
             return None
         (inner,) = (option for option in get_args(hint) if option is not types.NoneType)
         return _typed(value, inner)
-    if hint is MemoryPeak and isinstance(value, dict):
-        return _build(MemoryPeak, value)
+    if hint in (MemoryPeak, Attempt) and isinstance(value, dict):
+        return _build(hint, value)
     if hint in (Failure, Role):
         return hint(value)
     if hint is float and type(value) is int:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
+from harness.backends.protocol import Attempt
 from harness.cells import Failure, Role
 
 __all__ = [
@@ -20,7 +21,8 @@ __all__ = [
     "RunRecord",
 ]
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+"""2: a cell has a model, a batch size and a strategy where it had a backend."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,6 +80,8 @@ class PassRecord:
     cell: str
     role: Role
     documents: Sequence[str]
+    prompt: str = "key-value"
+    """Name of the prompt that it was asked with."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,11 +90,14 @@ class CellRecord:
 
     record: ClassVar[str] = "cell"
     cell: str
-    backend: str
+    model: str
     quantization: str
     runtime: str
     device: str
     role: Role
+    batch_size: int = 1
+    strategy: str = "single"
+    repeat: int = 1
     failure: Failure | None = None
     message: str | None = None
     load_s: float | None = None
@@ -120,6 +127,18 @@ class ReadingRecord:
     prompt_tokens: int | None = None
     output_tokens: int | None = None
     stop: str | None = None
+    path: str = "single"
+    """Which way the answer came: see harness.strategies."""
+    calls: int = 1
+    """Model calls made for the answer, failed attempts included."""
+    batch_size: int = 1
+    """Documents read together with this one, itself included; all of them have the latency of the whole batch."""
+    batch_failure: Failure | None = None
+    """How the batch ended in which it was first to be read, and after which it was read alone."""
+    attempts: Sequence[Attempt] = field(default_factory=list)
+    """The calls that the answer was put together from; none where the backend itself answered."""
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    """Of this document, as the backend tells them: `tiles`, `image_tokens`, ..."""
     memory: MemoryPeak = MemoryPeak()
 
 

@@ -14,6 +14,7 @@ __all__ = [
     "Alternative",
     "PairedDifference",
     "documents_needed",
+    "holm_adjusted",
     "minimum_detectable_drop",
     "paired_difference",
     "sign_flip_test",
@@ -104,6 +105,20 @@ def paired_difference(a: Mapping[str, float], b: Mapping[str, float], confidence
         n=len(differences),
         changed=sum(1 for d in differences if d),
     )
+
+
+def holm_adjusted(p_values: Sequence[float]) -> Sequence[float]:
+    """p-values of one family of tests, adjusted so that 5 % is the chance of any false finding among them.
+
+    Holm 1979 (Scand. J. Statist. 6:65-70): step down from the smallest, times the number of tests left, never
+    falling, at most 1. In the order given.
+    """
+    adjusted = [0.0] * len(p_values)
+    highest = 0.0
+    for rank, i in enumerate(sorted(range(len(p_values)), key=p_values.__getitem__)):
+        highest = max(highest, min(1.0, p_values[i] * (len(p_values) - rank)))
+        adjusted[i] = highest
+    return adjusted
 
 
 def minimum_detectable_drop(

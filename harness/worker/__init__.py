@@ -1,5 +1,5 @@
 """One isolated child process per cell, and the supervisor that survives whatever happens to it."""
 
-from harness.worker.supervisor import CellWorker
+from harness.worker.supervisor import CellWorker, request_for
 
-__all__ = ["CellWorker"]
+__all__ = ["CellWorker", "request_for"]

@@ -1,4 +1,4 @@
-"""The worker process: loads one backend, answers one image at a time, and dies with its supervisor.
+"""The worker process: loads one backend, answers one request at a time, and dies with its supervisor.
 
 Started as `python -m harness.worker.child REQUESTS REPLIES PARENT` (two file descriptors and a process id).
 Its stdout and stderr belong to the backend's libraries; the protocol has descriptors of its own.
@@ -14,16 +14,20 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
-from harness.backends.protocol import Answer, Backend
+from harness.backends.protocol import Answer, Backend, BatchBackend
 from harness.backends.registry import create_backend
 from harness.cells import Failure
 from harness.documents.images import FORMATS, open_image
 from harness.errors import ImageError, UnsupportedError
+from harness.worker.failures import describe_error, failure_of
 from harness.worker.protocol import (
+    MAX_MESSAGE_BYTES,
     Answered,
+    Answers,
     Load,
     Loaded,
     LoadFailed,
@@ -36,98 +40,111 @@ from harness.worker.protocol import (
     encode_message,
 )
 
-__all__ = ["failure_of", "main"]
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+__all__ = ["main"]
 
 _PR_SET_PDEATHSIG = 1
-
-# What libraries without an exception type of their own say when memory ran out.
-_OUT_OF_MEMORY = (
-    "CUDA out of memory",
-    "CUDA error: out of memory",
-    "CUBLAS_STATUS_ALLOC_FAILED",
-    "can't allocate memory",
-    "Failed to allocate memory",
-    "Insufficient memory",
-)
-
-
-def failure_of(error: BaseException) -> tuple[Failure, bool]:
-    """The kind of failure that an exception from a backend is, and whether the process is unusable after it.
-
-    Out of memory is `run-oom`, also as the explicit cause of another exception. After it, and after any other
-    CUDA error, the state of allocator and device is unknown.
-    """
-    if isinstance(error, UnsupportedError):
-        return Failure.UNSUPPORTED, False
-    chain: list[BaseException] = []
-    cause: BaseException | None = error
-    while cause is not None and cause not in chain:
-        chain.append(cause)
-        cause = cause.__cause__
-    if any(map(_is_out_of_memory, chain)):
-        return Failure.RUN_OOM, True
-    return Failure.ERROR, any("CUDA error" in str(link) for link in chain)
-
-
-def _is_out_of_memory(error: BaseException) -> bool:
-    # By name, so that torch is not imported to ask: torch.OutOfMemoryError is a RuntimeError.
-    named = any(cls.__name__ == "OutOfMemoryError" for cls in type(error).__mro__)
-    return isinstance(error, MemoryError) or named or any(phrase in str(error) for phrase in _OUT_OF_MEMORY)
-
-
-def _describe(error: BaseException) -> str:
-    if isinstance(error, UnsupportedError):
-        return str(error)
-    lines = str(error).strip().splitlines()
-    return f"{type(error).__name__}: {lines[0][:500]}" if lines else type(error).__name__
+_ENVELOPE_BYTES = 64
+"""More than an Answers message takes beside its results."""
+_UNUSABLE = "the backend returned an unusable value: {}"
 
 
 def _load(request: Load) -> tuple[Backend | None, Loaded | LoadFailed]:
     start = time.perf_counter()
     try:
-        backend = create_backend(request.backend)
+        backend = create_backend(request)
+        if request.batch_size > 1 and not isinstance(backend, BatchBackend):
+            raise UnsupportedError(f"{request.backend} reads one document at a time, not {request.batch_size}")
         facts = backend.load()
         return backend, Loaded(load_s=time.perf_counter() - start, facts=facts)
     except Exception as error:
         failure, _ = failure_of(error)
         if failure is Failure.RUN_OOM:
             failure = Failure.LOAD_OOM
-        return None, LoadFailed(failure=failure, message=_describe(error))
+        return None, LoadFailed(failure=failure, message=describe_error(error))
 
 
-def _read(backend: Backend, prompt: str, path: Path) -> Answered | ReadFailed:
+def _read(backend: Backend, prompt: str, paths: Sequence[Path]) -> Answers | ReadFailed:
+    """Answer about all images that can be decoded at once; the others fail alone."""
     start = time.perf_counter()
+    results: dict[int, Answered | ReadFailed] = {}
+    images: dict[int, Image] = {}
+    decode_s: dict[int, float] = {}
+    for number, path in enumerate(paths):
+        began = time.perf_counter()
+        try:
+            images[number] = open_image(path)
+            decode_s[number] = time.perf_counter() - began
+        except ImageError as error:
+            message = str(error).replace(str(path), path.name)
+            results[number] = ReadFailed(failure=Failure.BAD_IMAGE, message=message)
     try:
-        image = open_image(path)
-    except ImageError as error:
-        return ReadFailed(failure=Failure.BAD_IMAGE, message=str(error).replace(str(path), path.name))
-    try:
-        decoded = time.perf_counter()
-        answer: object = backend.read(image, prompt)
-        done = time.perf_counter()
+        answers = _answers(backend, prompt, list(images.values()))
     except Exception as error:
         failure, fatal = failure_of(error)
-        return ReadFailed(failure=failure, message=_describe(error), fatal=fatal)
+        return ReadFailed(failure=failure, message=describe_error(error), fatal=fatal)
+    latency_s = time.perf_counter() - start
+    batch = {"batch_s": latency_s} if len(images) > 1 else {}
+    for number, answer in zip(images, answers, strict=True):
+        results[number] = _result(answer, latency_s, {"decode_s": decode_s[number], **batch})
+    return Answers(results=[results[number] for number in range(len(paths))])
+
+
+def _answers(backend: Backend, prompt: str, images: Sequence[Image]) -> Sequence[object]:
+    """As many objects as images, hopefully answers."""
+    if len(images) < 2:
+        return [backend.read(image, prompt) for image in images]
+    if not isinstance(backend, BatchBackend):
+        raise TypeError(f"{len(images)} images for a backend that reads one at a time")
+    answers: object = backend.read_batch(images, prompt)
+    if not isinstance(answers, Sequence) or len(answers) != len(images):
+        count = len(answers) if isinstance(answers, Sequence) else type(answers).__name__
+        raise TypeError(f"the backend returned {count} for {len(images)} images")
+    return answers
+
+
+def _result(answer: object, latency_s: float, phases: Mapping[str, float]) -> Answered | ReadFailed:
     if not isinstance(answer, Answer):
         return ReadFailed(failure=Failure.ERROR, message=f"the backend returned {type(answer).__name__}, not Answer")
     return Answered(
         text=answer.text,
-        latency_s=done - start,
-        phases={"decode_s": decoded - start, **answer.phases},
+        latency_s=latency_s,
+        phases={**phases, **answer.phases},
         prompt_tokens=answer.prompt_tokens,
         output_tokens=answer.output_tokens,
         stop=answer.stop,
+        path=answer.path,
+        calls=answer.calls,
+        facts=answer.facts,
+        attempts=answer.attempts,
     )
 
 
-def _send(replies: int, message: Message) -> None:
+def _sendable(message: Message) -> Message:
+    """`message`, with a failure in place of what cannot be sent: a backend's own values may be of a wrong type."""
+    if isinstance(message, Answers):
+        room = (MAX_MESSAGE_BYTES - _ENVELOPE_BYTES) // len(message.results) - len(", ")
+        return Answers(results=[_sendable_result(result, room) for result in message.results])
+    if isinstance(message, Loaded):
+        try:
+            encode_message(message)
+        except ProtocolError as error:
+            return LoadFailed(failure=Failure.ERROR, message=_UNUSABLE.format(error))
+    return message
+
+
+def _sendable_result(result: Answered | ReadFailed, room: int) -> Answered | ReadFailed:
     try:
-        line = encode_message(message)
-    except ProtocolError as error:  # only a backend's own values can be of a wrong type
-        fault = f"the backend returned an unusable value: {error}"
-        failed = LoadFailed if isinstance(message, Loaded) else ReadFailed
-        line = encode_message(failed(failure=Failure.ERROR, message=fault))
-    view = memoryview(line)
+        encode_message(result, limit=room)
+        return result
+    except ProtocolError as error:
+        return ReadFailed(failure=Failure.ERROR, message=_UNUSABLE.format(error))
+
+
+def _send(replies: int, message: Message) -> None:
+    view = memoryview(encode_message(_sendable(message)))
     while view:
         view = view[os.write(replies, view) :]
 
@@ -147,7 +164,7 @@ def _serve(requests: BinaryIO, replies: int) -> None:
                 gc.collect()
                 gc.freeze()
             case Read() as request if backend is not None:
-                _send(replies, _read(backend, prompt, Path(request.path)))
+                _send(replies, _read(backend, prompt, [Path(path) for path in request.paths]))
                 gc.collect()  # before the next read, outside its timed span, while the supervisor is busy
             case _:
                 return

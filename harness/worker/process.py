@@ -57,8 +57,8 @@ class Lost:
     message: str
 
 
-def worker_environment(environment: Mapping[str, str], *, threads: int) -> dict[str, str]:
-    """The environment of a worker: offline, `threads` threads a library, this import path, no secrets.
+def worker_environment(environment: Mapping[str, str], *, threads: int, online: bool = False) -> dict[str, str]:
+    """The environment of a worker: offline unless `online`, `threads` threads a library, this import path, no secrets.
 
     Variables are taken for secrets by their names.
     """
@@ -67,8 +67,7 @@ def worker_environment(environment: Mapping[str, str], *, threads: int) -> dict[
     return {
         **kept,
         **dict.fromkeys(_THREAD_VARIABLES, str(threads)),
-        "HF_HUB_OFFLINE": "1",
-        "TRANSFORMERS_OFFLINE": "1",
+        **({} if online else {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1"}),
         "PYTHONPATH": path,
     }
 
@@ -79,7 +78,7 @@ class WorkerProcess:
     On Linux the worker dies with the thread that started it, so that thread must live as long as the worker.
     """
 
-    def __init__(self, *, threads: int) -> None:
+    def __init__(self, *, threads: int, online: bool = False) -> None:
         """Start the process; raises OSError if the system has no room for it."""
         requests_end, self._requests = os.pipe()
         self._replies, replies_end = os.pipe()
@@ -93,7 +92,7 @@ class WorkerProcess:
                 stdout=self._output.descriptor,
                 stderr=subprocess.STDOUT,
                 pass_fds=(requests_end, replies_end),
-                env=worker_environment(os.environ, threads=threads),
+                env=worker_environment(os.environ, threads=threads, online=online),
                 start_new_session=True,
             )
         except BaseException:

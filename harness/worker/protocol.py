@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from numbers import Integral, Real
 from types import NoneType, UnionType
-from typing import Any, get_args, get_origin, get_type_hints
+from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
+from harness.backends.protocol import Attempt, BackendRequest, Setting
 from harness.cells import Failure
 from harness.errors import DocvlmError
+
+_Built = TypeVar("_Built")
 
 __all__ = [
     "MAX_MESSAGE_BYTES",
     "Answered",
+    "Answers",
     "Close",
     "Load",
     "LoadFailed",
@@ -39,18 +43,19 @@ class ProtocolError(DocvlmError, ValueError):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Load:
+class Load(BackendRequest):
     """To the worker: construct and load the backend."""
 
-    backend: str
     prompt: str
+    batch_size: int = 1
+    """The most images that one Read will name."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Read:
-    """To the worker: answer about this image file."""
+    """To the worker: answer about these image files, all at once."""
 
-    path: str
+    paths: Sequence[str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,7 +73,7 @@ class Loaded:
     """From the worker: ready to read."""
 
     load_s: float
-    facts: Mapping[str, str | bool | int | float] = field(default_factory=dict)
+    facts: Mapping[str, Setting] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,7 +86,7 @@ class LoadFailed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answered:
-    """From the worker: the backend's answer, seconds on the worker's time.perf_counter."""
+    """The backend's answer about one image, seconds on the worker's time.perf_counter."""
 
     text: str
     latency_s: float
@@ -89,11 +94,15 @@ class Answered:
     prompt_tokens: int | None = None
     output_tokens: int | None = None
     stop: str | None = None
+    path: str = "single"
+    calls: int = 1
+    facts: Mapping[str, Setting] = field(default_factory=dict)
+    attempts: Sequence[Attempt] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReadFailed:
-    """From the worker: no answer to this document."""
+    """No answer: about one image, or as a message of its own about any image of the request."""
 
     failure: Failure
     message: str
@@ -101,22 +110,30 @@ class ReadFailed:
     """Whether the process must not read on, because its memory or device is in an unknown state."""
 
 
-Message = Load | Read | Close | Ready | Loaded | LoadFailed | Answered | ReadFailed
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answers:
+    """From the worker: one result for each path of the request, in its order."""
+
+    results: Sequence[Answered | ReadFailed]
+
+
+Message = Load | Read | Close | Ready | Loaded | LoadFailed | Answered | ReadFailed | Answers
 _MESSAGES: Mapping[str, type[Message]] = {
-    cls.__name__: cls for cls in (Load, Read, Close, Ready, Loaded, LoadFailed, Answered, ReadFailed)
+    cls.__name__: cls for cls in (Load, Read, Close, Ready, Loaded, LoadFailed, Answered, ReadFailed, Answers)
 }
 
 
-def encode_message(message: Message) -> bytes:
+def encode_message(message: Message, *, limit: int = MAX_MESSAGE_BYTES) -> bytes:
     """One line of ASCII JSON. Raises ProtocolError for a value of another type than declared, or too long."""
-    name = type(message).__name__
-    values = {
-        key: _conform(getattr(message, key), hint, f"{name}.{key}") for key, hint in _hints(type(message)).items()
-    }
-    line = json.dumps({"type": name, **values}, allow_nan=False).encode("ascii") + b"\n"
-    if len(line) > MAX_MESSAGE_BYTES:
-        raise ProtocolError(f"{name} of {len(line)} bytes; the limit is {MAX_MESSAGE_BYTES}")
+    line = json.dumps(_as_json(message), allow_nan=False).encode("ascii") + b"\n"
+    if len(line) > limit:
+        raise ProtocolError(f"{type(message).__name__} of {len(line)} bytes; the limit is {limit}")
     return line
+
+
+def _as_json(message: Message) -> dict[str, Any]:
+    name, hints = type(message).__name__, _hints(type(message))
+    return {"type": name} | {k: _conform(getattr(message, k), hint, f"{name}.{k}") for k, hint in hints.items()}
 
 
 def decode_message(line: bytes) -> Message:
@@ -125,14 +142,22 @@ def decode_message(line: bytes) -> Message:
         data = json.loads(line)
     except (ValueError, RecursionError) as error:
         raise ProtocolError(f"not a message: {line[:80]!r}") from error
+    return _from_json(data)
+
+
+def _from_json(data: Any) -> Message:
     cls = _MESSAGES.get(str(data.pop("type", None))) if isinstance(data, dict) else None
     if cls is None:
-        raise ProtocolError(f"not a message: {line[:80]!r}")
+        raise ProtocolError(f"not a message: {str(data)[:80]!r}")
+    return _built(cls, data, cls.__name__)
+
+
+def _built(cls: type[_Built], data: Mapping[str, Any], where: str) -> _Built:
     hints = _hints(cls)
     if unknown := data.keys() - hints.keys():
-        raise ProtocolError(f"{cls.__name__} has no {', '.join(sorted(unknown))}")
+        raise ProtocolError(f"{where} has no {', '.join(sorted(map(str, unknown)))}")
     try:
-        return cls(**{key: _conform(value, hints[key], f"{cls.__name__}.{key}") for key, value in data.items()})
+        return cls(**{key: _conform(value, hints[key], f"{where}.{key}") for key, value in data.items()})
     except TypeError as error:  # a required value is missing
         raise ProtocolError(str(error)) from error
 
@@ -143,7 +168,19 @@ def _hints(cls: type) -> dict[str, Any]:
 
 def _conform(value: Any, hint: Any, where: str) -> Any:
     """`value` as the plain JSON type that `hint` names, from NumPy scalars too; raises ProtocolError."""
-    if isinstance(hint, UnionType):
+    if hint == Answered | ReadFailed:
+        if isinstance(value, Answered | ReadFailed):
+            return _as_json(value)
+        if isinstance(nested := _from_json(value), Answered | ReadFailed):
+            return nested
+    elif hint is Attempt:
+        if isinstance(value, Attempt):
+            return {k: _conform(getattr(value, k), inner, f"{where}.{k}") for k, inner in _hints(Attempt).items()}
+        if isinstance(value, Mapping):
+            return _built(Attempt, value, where)
+    elif get_origin(hint) is Sequence and isinstance(value, list | tuple):
+        return [_conform(item, get_args(hint)[0], f"{where}[{i}]") for i, item in enumerate(value)]
+    elif isinstance(hint, UnionType):
         for option in get_args(hint):
             if (found := _plain(value, option)) is not None or (value is None and option is NoneType):
                 return found

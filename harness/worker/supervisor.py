@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import fields, replace
 from pathlib import Path
 from types import MappingProxyType
-from typing import Self
+from typing import Any, Self
 
+from harness.backends.protocol import BackendRequest, Setting
 from harness.cells import Cell, Failure
 from harness.evidence import CellRecord, MemoryPeak, ReadingRecord
 from harness.provenance import allowed_cores
 from harness.worker.process import Lost, WorkerProcess
-from harness.worker.protocol import Answered, Load, Loaded, LoadFailed, Message, Read, ReadFailed, Ready
+from harness.worker.protocol import Answered, Answers, Load, Loaded, LoadFailed, Message, Read, ReadFailed, Ready
 
-__all__ = ["CellWorker"]
+__all__ = ["CellWorker", "request_for"]
 
 
 class CellWorker:
@@ -28,6 +30,7 @@ class CellWorker:
     def __init__(
         self,
         cell: Cell,
+        request: BackendRequest | None = None,
         *,
         prompt: str,
         load_timeout_s: float = 600,
@@ -37,11 +40,14 @@ class CellWorker:
     ) -> None:
         """Start nothing yet.
 
-        `load_timeout_s` covers starting the process and loading. `threads` bounds each library's thread pool;
+        `request` is what to construct for the cell; by default, the backend that the cell's model is the name of.
+        `load_timeout_s` covers starting the process and loading; `read_timeout_s` is for one document, and a batch
+        has as many times that. `threads` bounds each library's thread pool;
         by default it is the number of cores that this process may use. After `max_consecutive_failures`
         workers lost in a row, the rest is not run.
         """
         self.cell = cell
+        self._request = request or request_for(cell)
         self._prompt = prompt
         self._load_timeout_s = load_timeout_s
         self._read_timeout_s = read_timeout_s
@@ -53,6 +59,8 @@ class CellWorker:
         self._starts = 0
         self._lost_in_a_row = 0
         self._given_up: str | None = None
+        self._batches_lost_in_a_row = 0
+        self._batch_given_up: Failure | None = None
         self._closed = False
 
     @property
@@ -82,34 +90,54 @@ class CellWorker:
 
     def read(self, document: str, path: Path) -> ReadingRecord:
         """Have the image at `path` answered, by a fresh worker if the last one was lost."""
+        outcome, memory = self._ask([path])
+        if isinstance(outcome, Answers):
+            return self._records([document], outcome.results, memory)[0]
+        if outcome.failure is not Failure.NOT_RUN:
+            self._count_loss(outcome)
+        return self._failed(document, outcome.failure, outcome.message, memory)
+
+    def read_batch(self, documents: Sequence[tuple[str, Path]]) -> list[ReadingRecord]:
+        """Have several images, by document name, answered at once.
+
+        If that comes to nothing for all of them (a crash, a timeout, memory, an exception), each is read again
+        alone, so that only a document which fails alone has failed; `batch_failure` says so. After
+        `max_consecutive_failures` batches in a row that came to nothing, no more are tried.
+        """
+        if len(documents) < 2:
+            return [self.read(*document) for document in documents]
+        failure = self._batch_given_up
+        if failure is None:
+            outcome, memory = self._ask([path for _, path in documents])
+            if isinstance(outcome, Answers):
+                self._batches_lost_in_a_row = 0
+                return self._records([name for name, _ in documents], outcome.results, memory)
+            if outcome.failure is Failure.NOT_RUN:
+                return [self._failed(name, outcome.failure, outcome.message, memory) for name, _ in documents]
+            failure = outcome.failure
+            self._batches_lost_in_a_row += 1
+            if self._batches_lost_in_a_row >= self._max_consecutive_failures:
+                self._batch_given_up = failure
+            if isinstance(outcome, Lost) or outcome.fatal:  # no document's loss yet: reading alone will tell whose
+                self._discard()
+        return [replace(self.read(*document), batch_failure=failure) for document in documents]
+
+    def _ask(self, paths: Sequence[Path]) -> tuple[Answers | ReadFailed | Lost, MemoryPeak]:
+        """Have images answered by a loaded worker; NOT_RUN if there can be none."""
         if self._given_up is None:
             self.load()
         if self._given_up is not None or self._process is None:
-            return self._failed(document, Failure.NOT_RUN, f"not run: {self._given_up}", MemoryPeak())
-        request = Read(path=str(path.absolute()))
-        reply, memory = self._exchange(self._process, request, self._read_timeout_s)
+            return ReadFailed(failure=Failure.NOT_RUN, message=f"not run: {self._given_up}"), MemoryPeak()
+        request = Read(paths=[str(path.absolute()) for path in paths])
+        reply, memory = self._exchange(self._process, request, self._read_timeout_s * len(paths))
         match reply:
-            case Answered():
+            case Answers() if len(reply.results) == len(paths):
                 self._lost_in_a_row = 0
-                return ReadingRecord(
-                    cell=self.cell.id,
-                    document=document,
-                    text=reply.text,
-                    latency_s=reply.latency_s,
-                    phases=reply.phases,
-                    prompt_tokens=reply.prompt_tokens,
-                    output_tokens=reply.output_tokens,
-                    stop=reply.stop,
-                    memory=memory,
-                )
-            case ReadFailed(fatal=False):
-                self._lost_in_a_row = 0
+                return reply, memory
             case ReadFailed() | Lost():
-                self._count_loss(reply)
-            case _:
-                reply = Lost(failure=Failure.CRASH, message=f"the worker broke the protocol: {type(reply).__name__}")
-                self._count_loss(reply)
-        return self._failed(document, reply.failure, reply.message, memory)
+                return reply, memory
+        fault = f"the worker broke the protocol: {type(reply).__name__}"
+        return ReadFailed(failure=Failure.CRASH, message=fault, fatal=True), memory
 
     def close(self) -> None:
         """End the worker: politely, then by force. May be called again."""
@@ -127,14 +155,15 @@ class CellWorker:
     def _start(self) -> CellRecord:
         started = time.monotonic()
         try:
-            self._process = process = WorkerProcess(threads=self._threads)
+            online = bool(self._request.settings.get("allow_network"))
+            self._process = process = WorkerProcess(threads=self._threads, online=online)
         except OSError as error:
             return self._load_record(failure=Failure.ERROR, message=f"the worker process cannot start: {error}")
         ready, _ = self._exchange(process, None, self._load_timeout_s)
         spawn_s = time.monotonic() - started
         if not isinstance(ready, Ready):
             return self._load_failure(ready, None, MemoryPeak())
-        request = Load(backend=self.cell.backend, prompt=self._prompt)
+        request = Load(**_values(self._request), prompt=self._prompt, batch_size=self.cell.batch_size)
         reply, memory = self._exchange(process, request, max(0.0, self._load_timeout_s - spawn_s))
         if not isinstance(reply, Loaded):
             return self._load_failure(reply, spawn_s, memory)
@@ -158,6 +187,10 @@ class CellWorker:
         return reply, memory
 
     def _count_loss(self, reply: ReadFailed | Lost) -> None:
+        """Note that a document ended without an answer; if that cost its worker, the next one gets a fresh one."""
+        if isinstance(reply, ReadFailed) and not reply.fatal:
+            self._lost_in_a_row = 0
+            return
         self._discard()
         self._lost_in_a_row += 1
         if self._lost_in_a_row >= self._max_consecutive_failures:
@@ -186,15 +219,18 @@ class CellWorker:
         load_s: float | None = None,
         spawn_s: float | None = None,
         memory: MemoryPeak = MemoryPeak(),  # noqa: B008 - frozen
-        facts: Mapping[str, str | bool | int | float] = MappingProxyType({}),
+        facts: Mapping[str, Setting] = MappingProxyType({}),
     ) -> CellRecord:
         cell = self.cell
         return CellRecord(
             cell=cell.id,
-            backend=cell.backend,
+            model=cell.model,
             quantization=cell.quantization,
             runtime=cell.runtime,
             device=cell.device,
+            batch_size=cell.batch_size,
+            strategy=cell.strategy,
+            repeat=cell.repeat,
             role=cell.role,
             failure=failure,
             message=message,
@@ -205,8 +241,52 @@ class CellWorker:
             restart=self._starts,
         )
 
+    def _records(
+        self, documents: Sequence[str], results: Sequence[Answered | ReadFailed], memory: MemoryPeak
+    ) -> list[ReadingRecord]:
+        together = sum(isinstance(r, Answered) or r.failure is not Failure.BAD_IMAGE for r in results)
+        return [
+            self._answered(document, result, together, memory)
+            if isinstance(result, Answered)
+            else self._failed(document, result.failure, result.message, memory)
+            for document, result in zip(documents, results, strict=True)
+        ]
+
+    def _answered(self, document: str, answer: Answered, batch_size: int, memory: MemoryPeak) -> ReadingRecord:
+        return ReadingRecord(
+            cell=self.cell.id,
+            document=document,
+            text=answer.text,
+            latency_s=answer.latency_s,
+            phases=answer.phases,
+            prompt_tokens=answer.prompt_tokens,
+            output_tokens=answer.output_tokens,
+            stop=answer.stop,
+            path=answer.path,
+            calls=answer.calls,
+            batch_size=batch_size,
+            attempts=answer.attempts,
+            facts=answer.facts,
+            memory=memory,
+        )
+
     def _failed(self, document: str, failure: Failure, message: str, memory: MemoryPeak) -> ReadingRecord:
         return ReadingRecord(cell=self.cell.id, document=document, failure=failure, message=message, memory=memory)
+
+
+def request_for(cell: Cell) -> BackendRequest:
+    """What to construct for a cell whose model is the name of a backend."""
+    return BackendRequest(
+        backend=cell.model,
+        quantization=cell.quantization,
+        runtime=cell.runtime,
+        device=cell.device,
+        strategy=cell.strategy,
+    )
+
+
+def _values(request: BackendRequest) -> dict[str, Any]:
+    return {field.name: getattr(request, field.name) for field in fields(BackendRequest)}
 
 
 def _summary(message: str | None) -> str:

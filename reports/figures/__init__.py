@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from reports.figures import cost, detail, quality
+from reports.figures import cost, detail, quality, quantization
 from reports.figures.style import Figure, drawing
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ FIGURES: Mapping[str, Callable[[Summary], tuple[Canvas, str, str] | None]] = Map
         "groups": quality.draw_groups,
         "fields": detail.draw_fields,
         "outcomes": detail.draw_outcomes,
+        "quantization": quantization.draw_quantization,
         "latency": cost.draw_latency,
         "memory": cost.draw_memory,
     }

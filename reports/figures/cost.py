@@ -39,7 +39,7 @@ def draw_latency(summary: Summary) -> tuple[Canvas, str, str] | None:
     axes.set_xlim(*((min(every) / 1.5, max(every) * 6) if wide else (0, max(every) * 1.35)))
     axes.xaxis.set_major_formatter(lambda value, _: _tick(value))
     axes.xaxis.set_minor_formatter("")
-    tidy(axes, "Latency per document", "latency from request to text, one document at a time")
+    tidy(axes, "Latency per document", "latency from request to text")
     caption = (
         "Each dot is one answered document. Box: first to third quartile; line: median (p50); diamond: p95. "
         f"{'Logarithmic scale. ' if wide else ''}The intervals of the quantiles are in the table above."

@@ -91,7 +91,7 @@ def _printed(cells: Sequence[CellSummary], name: str) -> int:
 
 def draw_outcomes(summary: Summary) -> tuple[Canvas, str, str] | None:
     """What became of each field, one panel a cell."""
-    cells = summary.shown
+    cells = summary.detailed
     names = _judged(cells)
     if not names:
         return None

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from harness.metrics import Metric
-from reports.figures.style import CONTROL_GREY, MARKERS, PALETTE, canvas, label, rows_axis, tidy
+from reports.figures.style import CONTROL_GREY, PALETTE, canvas, label, looks, rows_axis, tidy
 from reports.formatting import format_percent, plain
 from reports.summary import Slice, Summary
 
@@ -26,7 +26,8 @@ def draw_quality(summary: Summary) -> tuple[Canvas, str, str] | None:
     for axes, name, title in zip(grid[0], ("f1", "accuracy"), ("F1", "Accuracy beside its floor"), strict=True):
         for row, cell in enumerate(cells):
             color = CONTROL_GREY if cell.is_control else PALETTE[0]
-            draw_point(axes, row, cell.metrics[name], color=color, hollow=cell.is_control)
+            missing = "random weights" if cell.is_random else "not measured"
+            draw_point(axes, row, cell.metrics[name], color=color, hollow=cell.is_control, missing=missing)
             floor = cell.metrics["floor_accuracy"].value
             if name == "accuracy" and floor is not None:
                 axes.plot([100 * floor] * 2, [row - 0.32, row + 0.32], color=PALETTE[1], linewidth=2.5)
@@ -53,11 +54,12 @@ def draw_point(
     hollow: bool = False,
     marker: str = "o",
     text: bool = True,
+    missing: str = "not measured",
 ) -> None:
     """A metric in percent on row `row`, with its interval."""
     if metric.value is None:
         if text:
-            axes.text(1, row, "not measured", color=CONTROL_GREY, va="center", style="italic")
+            axes.text(1, row, missing, color=CONTROL_GREY, va="center", style="italic")
         return
     value = 100 * metric.value
     if metric.low is not None and metric.high is not None:
@@ -91,16 +93,18 @@ def draw_groups(summary: Summary) -> tuple[Canvas, str, str] | None:
     ratios = [len(_names(groups)) for _, groups in panels]
     legend = 0.0 if len(cells) == 1 else 0.22 * ((len(cells) + 2) // 3) + 0.1
     figure, grid = canvas(8, sum(rows) + legend, rows=len(panels), sharex=True, height_ratios=ratios)
+    found = looks(cells)
     for axes, (title, groups) in zip(grid[:, 0], panels, strict=True):
-        _group_panel(axes, title, groups)
+        _group_panel(axes, title, groups, [found[c.cell] for c in cells])
     grid[-1][0].set_xlabel("F1, percent")
     if len(cells) > 1:
-        for i, cell in enumerate(cells):
-            grid[0][0].plot([], [], MARKERS[i % 8], color=PALETTE[i % 8], label=label(cell))
+        for cell in cells:
+            color, marker = found[cell.cell]
+            grid[0][0].plot([], [], marker, color=color, label=label(cell))
         figure.legend(loc="outside lower center", ncols=3, frameon=False)
     who = f"{label(cells[0])}. " if len(cells) == 1 else ""
     caption = (
-        f"{who}F1 over the answered documents of each group (n: documents asked of the first cell). Bars: 95 % "
+        f"{who}F1 over the answered documents of each group (n: documents asked of each cell). Bars: 95 % "
         "intervals with the document as the unit; they are not adjusted for the number of groups."
     )
     return figure, "F1 by stratum and document kind", caption
@@ -110,23 +114,26 @@ def _names(groups: Sequence[Mapping[str, Slice]]) -> list[str]:
     return list(dict.fromkeys(name for found in groups for name in found))
 
 
-def _group_panel(axes: Axes, title: str, groups: Sequence[Mapping[str, Slice]]) -> None:
+def _group_panel(
+    axes: Axes, title: str, groups: Sequence[Mapping[str, Slice]], found: Sequence[tuple[str, str]]
+) -> None:
     names = _names(groups)
     step = 0.8 / max(len(groups), 1)
     for row, name in enumerate(names):
-        for i, found in enumerate(groups):
-            if name in found:
+        for i, (group, (color, marker)) in enumerate(zip(groups, found, strict=True)):
+            if name in group:
                 offset = (i - (len(groups) - 1) / 2) * step
                 draw_point(
                     axes,
                     row + offset,
-                    found[name].metrics["f1"],
-                    color=PALETTE[i % 8],
-                    marker=MARKERS[i % 8],
+                    group[name].metrics["f1"],
+                    color=color,
+                    marker=marker,
                     text=len(groups) <= 3,
                 )
-    counts = [next(found[name].documents for found in groups if name in found) for name in names]
-    rows_axis(axes, [f"{plain(name, 24)}  n={n}" for name, n in zip(names, counts, strict=True)])
+    counts = [sorted({group[name].documents for group in groups if name in group}) for name in names]
+    shown = [f"{n[0]}" if len(n) == 1 else f"{n[0]} to {n[-1]}" for n in counts]
+    rows_axis(axes, [f"{plain(name, 24)}  n={n}" for name, n in zip(names, shown, strict=True)])
     for row in range(1, len(names)):
         axes.axhline(row - 0.5, color="#cccccc", linewidth=0.6)
     axes.set_xlim(-2, 108)

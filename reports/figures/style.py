@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import io
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from reports.formatting import shorten
-from reports.summary import CellSummary
+from reports.summary import CellSummary, by_model
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure as Canvas
 
-__all__ = ["CONTROL_GREY", "MARKERS", "PALETTE", "Figure", "canvas", "drawing", "label", "rows_axis", "tidy"]
+__all__ = ["CONTROL_GREY", "MARKERS", "PALETTE", "Figure", "canvas", "drawing", "label", "looks", "rows_axis", "tidy"]
 
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#B8A800")
 """Okabe & Ito 2008, its yellow darkened for white paper."""
@@ -77,6 +77,20 @@ def canvas(width: float, height: float, rows: int = 1, columns: int = 1, **optio
 def label(cell: CellSummary, limit: int = 28) -> str:
     """A cell's name as an axis shows it."""
     return f"{shorten(cell.cell, limit)}{' (control)' if cell.is_control else ''}"
+
+
+def looks(cells: Sequence[CellSummary]) -> Mapping[str, tuple[str, str]]:
+    """By cell, the colour of its model and a marker of its own within it, so that any two cells differ in one of them.
+
+    Where every model has one cell, both change from cell to cell.
+    """
+    models = by_model(cells)
+    found = {}
+    for i, members in enumerate(models.values()):
+        for j, cell in enumerate(members):
+            marker = j if len(models) < len(cells) else i
+            found[cell.cell] = (PALETTE[i % len(PALETTE)], MARKERS[(marker + i // len(PALETTE)) % len(MARKERS)])
+    return found
 
 
 def rows_axis(axes: Axes, labels: Sequence[str]) -> None:

@@ -82,7 +82,7 @@ def plain_loop(threads: int) -> Iterator[Callable[[Path], float]]:
 @contextmanager
 def supervised(threads: int) -> Iterator[Callable[[Path], float]]:
     """The engine in a worker; seconds by the supervisor's clock, so that everything in between counts."""
-    with CellWorker(Cell(backend="python:tests.fake_backends.BareRapidOcr"), prompt="", threads=threads) as worker:
+    with CellWorker(Cell(model="python:tests.fake_backends.BareRapidOcr"), prompt="", threads=threads) as worker:
 
         def read(path: Path) -> float:
             start = time.perf_counter()

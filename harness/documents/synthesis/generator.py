@@ -138,7 +138,8 @@ class Composition:
 def compose(seed: int, index: int, *, layout: Layout | None = None, scrambled: float = 0.0) -> Composition:
     """Draw and lay out document `index` of the series `seed`, in `layout` or the planned one, without rendering it.
 
-    `scrambled` is the share of words in text values that become random letters and digits. Raises SynthesisError if the page does not print the truth, UnsupportedError if a type face is not installed.
+    `scrambled` is the share of words in text values that become random letters and digits.
+    Raises SynthesisError if the page does not print the truth, UnsupportedError if a type face is not installed.
     """
     layout = layout or plan(index)[0]
     key = _key(seed, index, layout)

@@ -1,0 +1,25 @@
+"""Which model a result is of, at which precision and how it was run."""
+
+from __future__ import annotations
+
+from harness.cells import Cell
+from harness.results import CellResult
+
+__all__ = ["identity_of"]
+
+
+def identity_of(result: CellResult) -> Cell | None:
+    """Model, precision and way of running of a result, as its loads tell them; None if it was never loaded."""
+    if not result.loads:
+        return None
+    load = result.loads[-1]
+    return Cell(
+        model=load.model,
+        quantization=load.quantization,
+        runtime=load.runtime,
+        device=load.device,
+        batch_size=load.batch_size,
+        strategy=load.strategy,
+        repeat=load.repeat,
+        role=load.role,
+    )

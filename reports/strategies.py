@@ -1,0 +1,71 @@
+"""Ways of asking a model beside each other: which path answered, how many calls it took, and what it brought."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from statistics import fmean
+
+from harness.cells import Cell
+from reports.comparisons import Comparison, adjusted, compare
+from reports.formatting import MISSING, escape, format_metric, table
+from reports.summary import CellSummary
+from reports.tables import difference, f1_or_random, ratio
+
+__all__ = ["strategies_parts"]
+
+_SINGLE = "single"
+_INTRODUCTION = """\
+Answered by: which path gave the answer, in documents. Calls: of the model, failed attempts included. Latency is that of
+all attempts together. Differences and ratios are paired with the same model and precision asked with a single prompt,
+over the documents that both answered (n); p is adjusted (Holm) for the number of rows that have one.
+"""
+
+
+def strategies_parts(candidates: Sequence[CellSummary]) -> Sequence[str]:
+    """The section, in parts; empty if one strategy alone was run."""
+    cells = {c.identity: c for c in candidates if c.identity is not None}
+    asked = {identity.strategy for identity in cells}
+    if len(asked) < 2:
+        return []
+    families = {replace(i, strategy=_SINGLE) for i in cells if i.strategy != _SINGLE}
+    shown = [c for i, c in cells.items() if replace(i, strategy=_SINGLE) in families]
+    return [_INTRODUCTION, _table(shown, cells)]
+
+
+def _table(shown: Sequence[CellSummary], cells: Mapping[Cell, CellSummary]) -> str:
+    f1, latency = (_against_single(metric, shown, cells) for metric in ("f1", "latency_s"))
+    rows = []
+    for cell in shown:
+        answered = [r for r in cell.result.readings.values() if r.failure is None]
+        paths = Counter(r.path for r in answered)
+        calls = [r.calls for r in answered]
+        quality, speed = f1.get(cell.cell), latency.get(cell.cell)
+        rows.append(
+            [
+                escape(cell.cell),
+                ", ".join(f"{escape(path)} {n}" for path, n in paths.most_common()) or MISSING,
+                f"{fmean(calls):.1f} (at most {max(calls)})" if calls else MISSING,
+                format_metric(cell.metrics["latency_s"]),
+                "" if speed is None else ratio(speed),
+                f1_or_random(cell),
+                "" if quality is None else difference(quality),
+                "" if quality is None or quality.p is None else f"{quality.p:.2g}",
+                "" if quality is None else str(quality.n),
+            ]
+        )
+    header = ["Cell", "Answered by", "Calls, mean", "Latency p50 [95 %]", "Latency, ratio [95 %]", "F1 % [95 %]"]
+    return table([*header, "F1 difference in points [95 %]", "p", "n"], rows, "llr")
+
+
+def _against_single(
+    metric: str, shown: Sequence[CellSummary], cells: Mapping[Cell, CellSummary]
+) -> Mapping[str, Comparison]:
+    found = []
+    for cell in shown:
+        identity = cell.identity
+        single = None if identity is None else cells.get(replace(identity, strategy=_SINGLE))
+        if single is not None and single is not cell and not (metric == "f1" and cell.is_random):
+            found.append(compare(metric, cell.result, single.result))
+    return {c.a: c for c in adjusted(found)}

@@ -1,0 +1,162 @@
+"""What a pass through a worker costs beside a bare `generate` loop over the same pages.
+
+The loop is what a user would write with transformers alone, in a process of its own. The pass is everything: worker,
+decoding, facts, memory sampling, evidence log. Processes differ for as long as they live, so the process is the unit:
+each round starts both afresh and compares them page by page, interleaved.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from harness.backends import BackendRequest
+from harness.cells import Cell
+from harness.documents import Document
+from harness.evidence import EvidenceLog, ReadingRecord
+from harness.prompts import prompt
+from harness.provenance import allowed_cores
+from harness.running import run_pass
+from harness.worker.process import worker_environment
+
+ROUNDS = 6
+PAGES = 2
+MAX_NEW_TOKENS = 256
+"""Fewer than most answers have: what a pass adds is a fixed time, so that its share is overstated."""
+LIMIT = 0.01
+REPOSITORY = Path(__file__).parents[2]
+CHECKPOINT = Path(
+    os.environ.get("DOCVLM_BENCHMARK_CHECKPOINT", REPOSITORY / "fixtures" / "checkpoints" / "tiny-internvl")
+)
+"""Any InternVL checkpoint."""
+
+BARE_LOOP = """
+import json, sys, time
+from harness.backends.generative.torchvision_schema import ensure_torchvision
+ensure_torchvision()
+import torch
+from PIL import Image
+from transformers import AutoModelForImageTextToText, AutoProcessor
+folder, prompt, new_tokens = sys.argv[1], sys.argv[2], int(sys.argv[3])
+processor = AutoProcessor.from_pretrained(folder, local_files_only=True)
+model = AutoModelForImageTextToText.from_pretrained(folder, dtype=torch.float32, local_files_only=True).eval()
+turn = {"role": "user", "content": [{"type": "image"}, {"type": "text", "text": prompt}]}
+for line in sys.stdin:
+    start = time.perf_counter()
+    image = Image.open(line.strip()).convert("RGB")
+    text = processor.apply_chat_template([turn], add_generation_prompt=True)
+    inputs = processor(images=[image], text=[text], return_tensors="pt")
+    with torch.inference_mode():
+        ids = model.generate(**inputs, max_new_tokens=new_tokens, do_sample=False)[0, inputs["input_ids"].shape[1] :]
+    answer = processor.tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False)
+    print(json.dumps([time.perf_counter() - start, answer]), flush=True)
+"""
+
+
+@contextmanager
+def bare_loop(threads: int) -> Iterator[Callable[[Path], tuple[float, str]]]:
+    """Seconds by the loop's own clock, and the answer."""
+    arguments = [str(CHECKPOINT), prompt().text, str(MAX_NEW_TOKENS)]
+    with subprocess.Popen(
+        [sys.executable, "-P", "-c", BARE_LOOP, *arguments],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        env=worker_environment(os.environ, threads=threads),
+        text=True,
+    ) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+
+        def read(path: Path) -> tuple[float, str]:
+            process.stdin.write(f"{path}\n")
+            process.stdin.flush()
+            seconds, answer = json.loads(process.stdout.readline())
+            return seconds, answer
+
+        yield read
+        process.stdin.close()
+
+
+def one_round(pages: list[Path], folder: Path, threads: int) -> tuple[float, float]:
+    """Median log-ratio of pass to loop over the pages, and the loop's median seconds.
+
+    Each page: pass, loop, loop, pass; the better of two, as other work on the machine only ever adds. The pass is
+    timed from the end of the last callback to the next one, so that everything in between counts.
+    """
+    # The first page only warms both up; every other is read twice by the pass, which knows documents by name.
+    order = [pages[0], *(page for page in pages[1:] for _ in range(2))]
+    documents = [Document(name=f"{i}", path=page, truth={}, image_sha256="") for i, page in enumerate(order)]
+    spent: dict[Path, list[float]] = {page: [] for page in order}
+    plain: dict[Path, list[float]] = {page: [] for page in order}
+    with bare_loop(threads) as loop, EvidenceLog(folder / "evidence.jsonl") as log:
+        resumed = math.nan
+
+        def between(reading: ReadingRecord) -> None:
+            nonlocal resumed
+            position, now = int(reading.document), time.perf_counter()
+            page = order[position]
+            spent[page].append(now - resumed)
+            assert reading.failure is None, reading.message
+            if position % 2 == 1 or position == 0:
+                for _ in range(2):
+                    seconds, answer = loop(page)
+                    plain[page].append(seconds)
+                    assert answer == reading.text
+            resumed = time.perf_counter()
+
+        request = BackendRequest(
+            backend="transformers",
+            quantization="fp32",
+            settings={"source": str(CHECKPOINT), "max_new_tokens": MAX_NEW_TOKENS},
+        )
+        run_pass(
+            Cell(model="transformers", quantization="fp32"),
+            documents,
+            request=request,
+            prompt=prompt(),
+            log=log,
+            earlier={},
+            read_timeout_s=300,
+            load_timeout_s=300,
+            on_reading=between,
+        )
+    ratios = [math.log(min(spent[page]) / min(plain[page])) for page in pages[1:]]
+    return statistics.median(ratios), statistics.median(min(plain[page]) for page in pages[1:])
+
+
+@pytest.mark.slow
+def test_a_pass_adds_little_to_a_bare_generate_loop(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from scipy import stats
+
+    if not (CHECKPOINT / "config.json").exists():
+        pytest.skip(f"no checkpoint at {CHECKPOINT}")
+    threads = allowed_cores()
+    pages = sorted((REPOSITORY / "fixtures" / "corpus").glob("receipt-*"))[: PAGES + 1]
+    rounds = []
+    for number in range(ROUNDS):
+        (folder := tmp_path / str(number)).mkdir()
+        rounds.append(one_round(pages, folder, threads))
+    ratios = [ratio for ratio, _ in rounds]
+    mean, error = statistics.fmean(ratios), statistics.stdev(ratios) / math.sqrt(ROUNDS)
+    reach = float(stats.t.ppf(0.975, ROUNDS - 1)) * error
+    added, low, high = (math.expm1(value) for value in (mean, mean - reach, mean + reach))
+    found = (
+        f"a pass adds {added:+.2%} [{low:+.2%}, {high:+.2%}] to {rounds[0][1]:.3f} s a page: "
+        f"{ROUNDS} rounds of {PAGES} pages, {threads} threads, rounds {', '.join(f'{r:+.3f}' for r in ratios)}"
+    )
+    with capsys.disabled():
+        print(f"\n{found}")  # noqa: T201 - the measurement is the point
+    assert low < LIMIT, found
+    if high >= LIMIT:
+        pytest.skip(f"inconclusive: {found}")

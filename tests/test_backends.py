@@ -1,0 +1,77 @@
+"""Backends by name and request, and the names of cells."""
+
+from __future__ import annotations
+
+import pytest
+from PIL import Image
+
+from harness.backends import Answer, BackendRequest, BatchBackend, create_backend
+from harness.cells import Cell
+from harness.errors import UnknownNameError, UnsupportedError
+from tests.fake_backends import Configured, Echo, EchoBatch
+
+FAKES = "python:tests.fake_backends."
+
+
+def request(name: str, **values) -> BackendRequest:
+    return BackendRequest(backend=name, **values)
+
+
+def test_a_class_is_constructed_by_its_request_if_it_takes_one():
+    asked = request(f"{FAKES}Configured", quantization="nf4", device="cuda:1", settings={"source": "./x"})
+    backend = create_backend(asked)
+    assert isinstance(backend, Configured)
+    assert backend.request == asked
+    assert isinstance(create_backend(request(f"{FAKES}Echo")), Echo)
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"quantization": "nf4"}, "takes no quantization: nf4 was asked, it knows only none"),
+        ({"device": "cuda"}, "takes no device: cuda was asked, it knows only cpu"),
+        ({"runtime": "compiled"}, "takes no runtime: compiled was asked"),
+        ({"settings": {"source": "x", "family": "y"}}, "takes no settings; given: family, source"),
+    ],
+)
+@pytest.mark.parametrize("name", [f"{FAKES}Echo", "all-na", "ocr-rules", f"blind:{FAKES}Echo"])
+def test_a_plain_backend_refuses_what_it_would_ignore(name, values, message):
+    with pytest.raises(UnsupportedError, match=message.partition(";")[0]):
+        create_backend(request(name, **values))
+
+
+@pytest.mark.parametrize("name", ["ocr-rule", "blind:ocr-rule", "blind:blind:ocr-rules", "python:nothing"])
+def test_unknown_names(name):
+    with pytest.raises(UnknownNameError, match="unknown backend"):
+        create_backend(request(name))
+
+
+@pytest.mark.parametrize(("name", "batches"), [("Echo", False), ("EchoBatch", True)])
+def test_a_blindfold_hides_the_page_and_nothing_else(name, batches):
+    class Seen(EchoBatch if batches else Echo):
+        def read(self, image, prompt):
+            seen.append((image.size, image.mode, image.getextrema()))
+            return Answer(text=prompt)
+
+    seen: list = []
+    blind = create_backend(request(f"blind:{FAKES}{name}"))
+    assert isinstance(blind, BatchBackend) is batches
+    blind._backend = blind._batch_backend = Seen()
+    pages = [Image.new("RGB", (5, 7), "red"), Image.new("RGB", (9, 3), "blue")]
+    answers = blind.read_batch(pages, "p") if batches else [blind.read(page, "p") for page in pages]
+    assert [answer.text for answer in answers] == ["p", "p"]
+    white = ((255, 255),) * 3
+    assert seen == [((5, 7), "RGB", white), ((9, 3), "RGB", white)]
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ({}, "tiny"),
+        ({"quantization": "nf4"}, "tiny-nf4"),
+        ({"quantization": "fp32", "strategy": "multi"}, "tiny-fp32+multi"),
+        ({"quantization": "fp32", "batch_size": 8, "device": "cuda:1", "repeat": 2}, "tiny-fp32@b8@cuda:1#2"),
+    ],
+)
+def test_a_cell_is_named_by_what_differs_from_the_default(values, expected):
+    assert Cell(model="tiny", **values).id == expected

@@ -1,0 +1,131 @@
+"""From readings to metrics: batches, rates, calls, and answers that are not scored."""
+
+from __future__ import annotations
+
+import pytest
+
+from harness.cells import Failure, Role
+from harness.evidence import (
+    CellRecord,
+    DocumentRecord,
+    Evidence,
+    EvidenceLog,
+    MemoryPeak,
+    PassRecord,
+    ReadingRecord,
+    read_evidence,
+)
+from harness.metrics import METRICS, Status
+from harness.results import CellResult, batches, cell_results, memory_samples, result_of
+
+TRUTH = {"TOTAL": "$1.00", "GST": None}
+
+
+def reading(name: str, seconds: float | None = 1.0, size: int = 1, **values) -> ReadingRecord:
+    peak = MemoryPeak(rss_bytes=1000, samples=7)
+    values = {"text": "TOTAL: $1.00", "memory": peak, **values}
+    return ReadingRecord(cell="m", document=name, latency_s=seconds, batch_size=size, **values)
+
+
+def result(*readings: ReadingRecord, **facts) -> CellResult:
+    documents = {r.document: DocumentRecord(document=r.document, truth=TRUTH) for r in readings}
+    load = CellRecord(
+        cell="m",
+        model="m",
+        quantization="fp32",
+        runtime="eager",
+        device="cpu",
+        role=Role.CANDIDATE,
+        load_s=1.0,
+        facts=facts,
+    )
+    return result_of("m", Role.CANDIDATE, documents, [load], {r.document: r for r in readings})
+
+
+def test_readings_are_told_apart_by_the_request_they_were_part_of():
+    found = batches(
+        [
+            reading("a", 2.0, 2),
+            reading("b", 2.0, 2),
+            reading("c", 2.5, 2),
+            reading("d", 2.5, 2),
+            reading("e", 2.5),
+            reading("f", 2.5),
+            reading("g", None, 2, failure=Failure.ERROR),
+            reading("h", None, 2, failure=Failure.ERROR),
+        ]
+    )
+    assert [[r.document for r in batch] for batch in found] == [["a", "b"], ["c", "d"], ["e"], ["f"], ["g"], ["h"]]
+
+
+def test_documents_of_a_batch_are_counted_and_its_time_once():
+    metrics = result(*[reading(d, 4.0, 4) for d in "abcd"], *[reading(d, 2.0, 2) for d in "ef"]).metrics()
+    assert metrics["docs_per_min"].value == pytest.approx(60), "six documents in six seconds"
+    assert metrics["docs_per_min"].n == 6
+    assert metrics["latency_s"].value == 4.0, "what a document waits for"
+
+
+def test_the_interval_of_a_rate_counts_batches_not_documents():
+    seconds = (3.0, 5.0, 4.0, 4.5)
+    batched = result(*[reading(f"{b}{i}", s, 4) for b, s in enumerate(seconds) for i in range(4)]).metrics()
+    alone = result(*[reading(str(b), s / 4) for b, s in enumerate(seconds)]).metrics()
+    for bound in ("value", "low", "high"):
+        got, expected = (getattr(m["docs_per_min"], bound) for m in (batched, alone))
+        assert got == pytest.approx(expected), "equal batches are worth one observation each"
+    one = result(*[reading(d, 4.0, 4) for d in "abcd"]).metrics()["docs_per_min"]
+    assert (one.value, one.low, one.high) == (60, None, None)
+
+
+def test_tokens_of_a_batch_share_its_time():
+    phases = {"generate_s": 2.0, "ttft_s": 0.5}
+    told = {"phases": phases, "output_tokens": 10, "prompt_tokens": 100}
+    metrics = result(*[reading(d, 4.0, 4, **told) for d in "abcd"]).metrics()
+    assert metrics["output_tok_per_s"].value == pytest.approx(40 / 2.0)
+    assert metrics["prompt_tok_per_s"].value == pytest.approx(400 / 0.5)
+
+
+def test_memory_samples_of_a_batch_count_once():
+    found = [reading(d, 4.0, 4) for d in "abcd"]
+    assert result(*found).metrics()["peak_rss_bytes"].n == 5
+    assert memory_samples(batch[0].memory for batch in batches(found)) == 5
+
+
+def test_calls_and_cut_answers():
+    metrics = result(
+        reading("a", calls=3, stop="eos"), reading("b", calls=1, stop="length"), reading("c", calls=2)
+    ).metrics()
+    assert metrics["calls_per_document"].value == 2
+    assert (metrics["truncation_rate"].value, metrics["truncation_rate"].n) == (0.5, 2)
+
+
+def test_predicted_bytes_are_called_predicted():
+    metrics = result(reading("a"), weights_bytes=100, predicted_weights_bytes=99).metrics()
+    assert (metrics["weights_bytes"].value, metrics["weights_bytes"].status) == (100, Status.MEASURED)
+    predicted = metrics["predicted_weights_bytes"]
+    assert (predicted.value, predicted.status) == (99, Status.PREDICTED)
+
+
+def test_random_weights_are_never_scored():
+    trained, random = result(reading("a"), reading("b")), result(reading("a"), reading("b"), random_weights=True)
+    assert trained.unjudged is None
+    assert trained.metrics()["f1"].value == 1
+    assert "random weights" in (random.unjudged or "")
+    assert random.status == "ok", "it did answer"
+    metrics = random.metrics()
+    assert metrics["answer_rate"].value == 1
+    assert metrics["latency_s"].value == 1
+    told = {name for name, metric in metrics.items() if metric.status is not Status.NOT_MEASURED}
+    quality = {name for name in METRICS if name in list(METRICS)[: list(METRICS).index("answer_rate")]}
+    assert not told & quality
+    assert random.document_f1() == {}
+    assert {m.value for m in random.field_metrics(["TOTAL"]).values()} == {None}
+
+
+def test_candidates_come_before_controls_and_checks(tmp_path):
+    path = tmp_path / "evidence.jsonl"
+    roles = {"check": Role.CHECK, "all-na": Role.CONTROL, "m": Role.CANDIDATE}
+    with EvidenceLog(path) as log:
+        for cell, role in roles.items():
+            log.append(PassRecord(cell=cell, role=role, documents=[]))
+    evidence: Evidence = read_evidence(path)
+    assert list(cell_results(evidence)) == ["m", "all-na", "check"]
