@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
-from harness.backends import BackendRequest
+from harness.backends import BackendRequest, Setting
 from harness.cells import Cell, Failure
 from harness.documents import Document
 from harness.evidence import CellRecord, EvidenceLog, PassRecord, ReadingRecord
@@ -37,6 +38,7 @@ def run_pass(
     *,
     request: BackendRequest | None = None,
     prompt: Prompt,
+    settings: Mapping[str, Setting] = MappingProxyType({}),
     log: EvidenceLog,
     earlier: Mapping[str, ReadingRecord],
     read_timeout_s: float,
@@ -45,12 +47,13 @@ def run_pass(
 ) -> Pass:
     """Read every document that `earlier` does not already hold a final reading of, `cell.batch_size` at a time.
 
-    `request` says what to construct; by default, the backend that the cell's model is the name of.
+    `request` says what to construct; by default, the backend that the cell's model is the name of. `settings` are
+    those of it that the evidence keeps.
     A fault of the backend becomes a typed reading; only faults of the suite itself raise (EvidenceError on a full
     disk), and KeyboardInterrupt, after which the log holds everything that was finished.
     """
     asked = [d.name for d in documents]
-    log.append(PassRecord(cell=cell.id, role=cell.role, documents=asked, prompt=prompt.name))
+    log.append(PassRecord(cell=cell.id, role=cell.role, documents=asked, prompt=prompt.name, settings=dict(settings)))
     readings = {d.name: earlier[d.name] for d in documents if d.name in earlier and is_final(earlier[d.name])}
     waiting = [d for d in documents if d.name not in readings]
     loads: list[CellRecord] = []

@@ -40,7 +40,7 @@ def report_markdown(summary: Summary, figures: Sequence[Figure], log: str) -> st
         _failures(summary),
         _costs(summary, drawn),
         _titled("Preprocessing", preprocessing_parts(summary.candidates)),
-        _titled("Determinism", determinism_parts(summary.repeats)),
+        _titled("Determinism", determinism_parts(summary.repeats, [c.result for c in summary.candidates])),
         _controls(summary),
         _gates(summary),
         _provenance(summary, log),

@@ -59,14 +59,15 @@ def _repeats(check: Cell, candidate: Cell) -> bool:
     return replace(check, role=candidate.role, batch_size=1, repeat=1) == replace(candidate, batch_size=1, repeat=1)
 
 
-def determinism_parts(found: Sequence[Repeat]) -> Sequence[str]:
-    """The section, in parts; empty if no check was run."""
+def determinism_parts(found: Sequence[Repeat], candidates: Sequence[CellResult]) -> Sequence[str]:
+    """The section, in parts, the candidates that were not checked among them; empty if no check was run."""
     if not found:
         return []
     differing = _differences_table(found)
     return [
         _INTRODUCTION,
         _shares_table(found),
+        _unchecked(found, [identity for r in candidates if r.answered and (identity := identity_of(r))]),
         "Every document that read differently, with the first line on which the two part:\n"
         if differing
         else "No document read differently.\n",
@@ -87,6 +88,23 @@ def _shares_table(found: Sequence[Repeat]) -> str:
         rows.append([escape(check.cell), escape(p.reference), check.what, n, share, str(alone), check.status])
     header = ["Check", "Beside", "How", "n", "Same text %", "Answered by one alone", "Status"]
     return table(header, rows, "lllrrrl")
+
+
+def _unchecked(found: Sequence[Repeat], candidates: Sequence[Cell]) -> str:
+    """The candidates with answers of which a check was not run, by how."""
+    checks = [check.identity for check in found if check.identity is not None]
+    left_out = {
+        "to read again": [
+            c for c in candidates if not any(_repeats(check, c) and check.repeat > 1 for check in checks)
+        ],
+        "to read in batches of another size": [
+            c
+            for c in candidates
+            if not any(_repeats(check, c) and check.batch_size != c.batch_size for check in checks)
+        ],
+    }
+    lines = [f"- {how}: {', '.join(escape(c.id) for c in cells)}\n" for how, cells in left_out.items() if cells]
+    return "".join(["Nothing of the kind is known of the candidates that were not asked:\n\n", *lines]) if lines else ""
 
 
 def _differences_table(found: Sequence[Repeat]) -> str:

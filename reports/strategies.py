@@ -8,6 +8,7 @@ from dataclasses import replace
 from statistics import fmean
 
 from harness.cells import Cell
+from harness.evidence import ReadingRecord
 from reports.comparisons import Comparison, adjusted, compare
 from reports.formatting import MISSING, escape, format_metric, table
 from reports.summary import CellSummary
@@ -17,9 +18,10 @@ __all__ = ["strategies_parts"]
 
 _SINGLE = "single"
 _INTRODUCTION = """\
-Answered by: which path gave the answer, in documents. Calls: of the model, failed attempts included. Latency is that of
-all attempts together. Differences and ratios are paired with the same model and precision asked with a single prompt,
-over the documents that both answered (n); p is adjusted (Holm) for the number of rows that have one.
+Answered by: which path gave the answer, in documents. Calls: of the model, failed attempts included. Attempts: those
+calls, and OCR where it stood in; in brackets, how many of all attempts could not be taken as they stood, by why.
+Latency is that of all attempts together. Differences and ratios are paired with the same model and precision asked with
+a single prompt, over the documents that both answered (n); p is adjusted (Holm) for the number of rows that have one.
 """
 
 
@@ -47,6 +49,7 @@ def _table(shown: Sequence[CellSummary], cells: Mapping[Cell, CellSummary]) -> s
                 escape(cell.cell),
                 ", ".join(f"{escape(path)} {n}" for path, n in paths.most_common()) or MISSING,
                 f"{fmean(calls):.1f} (at most {max(calls)})" if calls else MISSING,
+                _attempts(answered),
                 format_metric(cell.metrics["latency_s"]),
                 "" if speed is None else ratio(speed),
                 f1_or_random(cell),
@@ -55,8 +58,26 @@ def _table(shown: Sequence[CellSummary], cells: Mapping[Cell, CellSummary]) -> s
                 "" if quality is None else str(quality.n),
             ]
         )
-    header = ["Cell", "Answered by", "Calls, mean", "Latency p50 [95 %]", "Latency, ratio [95 %]", "F1 % [95 %]"]
+    header = [
+        "Cell",
+        "Answered by",
+        "Calls, mean",
+        "Attempts, mean",
+        "Latency p50 [95 %]",
+        "Latency, ratio [95 %]",
+        "F1 % [95 %]",
+    ]
     return table([*header, "F1 difference in points [95 %]", "p", "n"], rows, "llr")
+
+
+def _attempts(answered: Sequence[ReadingRecord]) -> str:
+    """How many a document took, and what was at fault with them; a backend that itself answered made one a call."""
+    if not answered:
+        return MISSING
+    faults = Counter(a.fault for r in answered for a in r.attempts if a.fault is not None)
+    told = ", ".join(f"{escape(fault)} {n}" for fault, n in faults.most_common())
+    mean = fmean(len(r.attempts) or r.calls for r in answered)
+    return f"{mean:.1f}" + (f" ({told})" if told else "")
 
 
 def _against_single(

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from harness.backends import Attempt
 from harness.cells import Role
 from harness.evidence import DocumentRecord, ReadingRecord, Record, RunRecord
 from tests.report_evidence import GATES, KINDS, MIB, candidate, control, documents, opening
@@ -62,6 +63,10 @@ def model_cell(model: str, mode: str, asked: Sequence[DocumentRecord], **other: 
     )
 
 
+def _attempt(path: str, fault: str | None) -> Attempt:
+    return Attempt(prompt="key-value/dates", path=path, latency_s=0.2, text="", fault=fault)
+
+
 def _as_read_before(records: Sequence[Record], before: Sequence[Record], *, but: str = "") -> list[Record]:
     """The records with the texts of an earlier pass, except for one document's last line."""
     texts = {r.document: r.text or "" for r in before if isinstance(r, ReadingRecord)}
@@ -85,7 +90,9 @@ def grid(count: int = 24) -> list[Record]:
 
     def sought(document: DocumentRecord) -> Mapping[str, Any]:
         path, calls = paths[document.kind or "receipt"]
-        return {**_pictured("bf16")(document), "path": path, "calls": calls}
+        faults = ["unparsable", "empty"] if path == "pattern" else []
+        attempts = [_attempt(path, fault) for fault in [*faults, *[None] * (calls - len(faults) + 1)]]
+        return {**_pictured("bf16")(document), "path": path, "calls": calls, "attempts": attempts}
 
     multi = {"cell": "tiny-internvl-bf16+multi", "how": {"strategy": "multi"}, "seconds": 1.9, "skill": 0.98}
     check: dict[str, Any] = {"role": Role.CHECK}

@@ -84,8 +84,11 @@ class Model(Reader):
         """Say what was asked for."""
         if self._request.quantization == "int8":
             raise UnsupportedError("int8 needs a GPU of compute capability 7.5")
-        weights = os.environ.get("PIXEL_WEIGHTS", "a")
-        return {"weights_sha256": weights, "random_weights": self._request.settings.get("random") is True}
+        return {
+            "weights_sha256": os.environ.get("PIXEL_WEIGHTS", "a"),
+            "chat_template_sha256": os.environ.get("PIXEL_TEMPLATE", "a"),
+            "random_weights": self._request.settings.get("random") is True,
+        }
 
     def read_batch(self, images: Sequence[Image.Image], prompt: str) -> Sequence[Answer]:
         """Decode each page."""

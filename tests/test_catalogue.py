@@ -118,6 +118,7 @@ def test_the_bundled_catalogue_is_sound() -> None:
     for name in ("tiny-internvl", "tiny-mllama"):
         assert found[name].default_quantizations == ("fp32", "bf16", "int8", "nf4")
         assert Path(found[name].source).parent == BUNDLED.parent / "checkpoints"
+    assert max(map(len, BUNDLED.read_text().splitlines())) <= 120
     for entry in found.values():
         assert family_of({}, family=entry.family, trust_remote_code=False) == entry.family
 
@@ -170,6 +171,7 @@ def test_a_model_s_own_number_of_documents_yields_to_the_options(options) -> Non
         (["--eval-models", "small", "--eval-limit", "some"], "--eval-limit: must be at least 1, or all"),
         (["--eval-models", "small", "--eval-trust-remote-code", "large"], "large is none of the models of this run"),
         (["--eval-models", "small", "--eval-determinism-documents", "-1"], "must be at least 0"),
+        (["--eval-models", "small", "--eval-determinism-precisions", "some"], "invalid choice: 'some'"),
         (["--eval-models", "small", "--eval-model-root", "nowhere"], "nowhere: not a folder"),
         (["--eval-catalogue", "nowhere.toml"], "nowhere.toml: cannot be read"),
     ],

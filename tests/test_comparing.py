@@ -113,7 +113,8 @@ def test_which_cells_have_which_tests():
     assert comparing.repeated(rules, cells) == replace(rules, repeat=2, role=Role.CHECK)
     assert comparing.rebatched(FP32, cells) == replace(FP32, batch_size=8, role=Role.CHECK)
     assert comparing.rebatched(replace(FP32, batch_size=4), cells) == replace(FP32, role=Role.CHECK)
-    assert comparing.first_of(NF4, cells) == FP32
+    others = [replace(NF4, strategy="multi"), replace(NF4, model="other"), replace(NF4, batch_size=2)]
+    assert comparing.precisions_of(NF4, [*others, *cells]) == [FP32, BF16, NF4]
 
 
 # --- recovery ----------------------------------------------------------------------------------------------------

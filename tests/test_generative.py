@@ -204,6 +204,14 @@ def test_tiles_follow_the_shape_of_the_page(loaded, pages):
     assert all(1 <= fact["tiles"] <= MAX_TILES and fact["image_tokens"] == 17 * fact["tiles"] for fact in facts)
 
 
+@pytest.mark.parametrize(("family", "tokens"), [("internvl", INTERNVL_TOKENS), ("mllama", 17)])
+def test_the_tokens_of_a_tile_are_told_by_the_load_and_kept_by_every_page(checkpoints, pages, family, tokens):
+    backend = create_backend(request_of(checkpoints[family]))
+    assert backend.load()["tokens_per_tile"] == tokens
+    facts = backend.read(pages[0], "Read.").facts
+    assert facts["image_tokens"] == tokens * facts["tiles"]
+
+
 @pytest.mark.parametrize("family", BUILDERS)
 def test_pixels_are_told_apart_by_their_hash(loaded, pages, family):
     read = loaded(family).read
@@ -344,9 +352,6 @@ def refusal(request: BackendRequest) -> str:
 def test_sources_that_are_not_there(tmp_path):
     assert "no such folder, and not the id of a model" in refusal(request_of(tmp_path / "missing"))
     assert "no such folder, and not the id of a model" in refusal(request_of("./missing/model"))
-    said = refusal(request_of("nobody/no-such-model"))
-    assert said.startswith("CheckpointError: nobody/no-such-model: no such folder, and no local copy of a hub model")
-    assert "--eval-allow-network" in said
     assert "not a model folder: it has no config.json" in refusal(request_of(tmp_path))
     (tmp_path / "config.json").write_text("{")
     assert "config.json: not valid JSON" in refusal(request_of(tmp_path))
@@ -355,6 +360,20 @@ def test_sources_that_are_not_there(tmp_path):
     (tmp_path / "config.json").write_text("{}")
     assert "no weights (*.safetensors)" in refusal(request_of(tmp_path))
     assert "a revision (main) can only be chosen for a hub id" in refusal(request_of(tmp_path, revision="main"))
+
+
+@pytest.mark.parametrize("revision", [None, "v2"])
+def test_a_hub_model_that_is_not_here_is_unsupported_without_the_network(revision):
+    """Nothing is wrong with the model: this run may not fetch it. What is here and broken stays an error."""
+    said = refusal(request_of("nobody/no-such-model", **({} if revision is None else {"revision": revision})))
+    assert said.startswith(f"UnsupportedError: nobody/no-such-model{'@v2' if revision else ''}: ")
+    assert "--eval-model-root" in said
+    assert "--eval-allow-network" in said
+
+
+def test_a_broken_local_copy_of_a_hub_model_is_an_error(monkeypatch, tmp_path):
+    monkeypatch.setattr("huggingface_hub.snapshot_download", lambda *_, **__: str(tmp_path))
+    assert refusal(request_of("nobody/half-fetched")).startswith("CheckpointError")
 
 
 @pytest.mark.parametrize("trusted", [False, True])

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.cells import Role
+from harness.cells import Failure, Role
 from harness.evidence import CellRecord, PassRecord, ReadingRecord, Record, read_evidence
 from reports import render
 from reports.comparisons import adjusted, against_leaders
@@ -222,7 +222,8 @@ def test_random_weights_never_show_an_accuracy(markdown, report, summary):
 
 def test_strategies_tell_paths_and_calls(markdown):
     cells = row(section(markdown, "Strategies"), "tiny-internvl-bf16+multi")
-    assert cells[1:3] == ["multi 16, pattern 8", "7.7 (at most 9)"]
+    assert cells[1:4] == ["multi 16, pattern 8", "7.7 (at most 9)", "8.7 (unparsable 8, empty 8)"]
+    assert row(section(markdown, "Strategies"), "tiny-internvl-bf16")[2:4] == ["1.0 (at most 1)", "1.0"]
     assert cells[-1] == "24"
     assert "ocr-rules" not in section(markdown, "Strategies"), "a backend that follows no prompt has no strategy"
 
@@ -264,6 +265,26 @@ def test_checks_are_compared_and_rank_nowhere(markdown, report, summary):
     assert not [c["cell"] for c in report["cells"] if "@b8" in c["cell"] or "#2" in c["cell"]]
     assert "@b8" not in section(markdown, "Controls")
     assert {w.leader for w in summary.winners} <= {c.cell for c in summary.candidates}
+    models = "tiny-internvl-int8, tiny-internvl-nf4, " + ", ".join(f"tiny-mllama-{mode}" for mode in grid.MODES)
+    for how in ("again", "in batches of another size"):
+        assert f"\n- to read {how}: ocr-rules, {models}, tiny-internvl-bf16+multi, big-dummy-bf16\n" in told
+
+
+def test_cells_that_were_not_checked_are_named(tmp_path):
+    """Each way of checking by itself; a cell without an answer has nothing to be checked."""
+    asked = evidence.documents(4)
+    candidates = [*grid.model_cell("tiny-internvl", "fp32", asked), *grid.model_cell("tiny-internvl", "nf4", asked)]
+    unsupported = [
+        replace(r, cell="tiny-internvl-int8", quantization="int8", failure=Failure.UNSUPPORTED)
+        for r in grid.model_cell("tiny-internvl", "fp32", asked)
+        if isinstance(r, CellRecord)
+    ]
+    check = {"role": Role.CHECK, "cell": "tiny-internvl-nf4#2", "how": {"repeat": 2}}
+    checks = grid.model_cell("tiny-internvl", "nf4", asked, **check)
+    records = [*evidence.opening(asked), *candidates, *unsupported, *checks]
+    told = section(report_markdown(summary_of(tmp_path, records), [], "log"), "Determinism")
+    assert "\n- to read again: tiny-internvl-fp32\n" in told
+    assert "\n- to read in batches of another size: tiny-internvl-fp32, tiny-internvl-nf4\n" in told
 
 
 def test_a_check_without_its_candidate_is_listed(tmp_path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 
 from fixtures.session import BLIND_DOCUMENTS, EvalSession, open_session
 from harness.cells import Cell, Role
+from harness.errors import EvidenceError
 from harness.evidence import ReadingRecord, read_evidence
 from harness.gates import Verdict, judge_blind
 from harness.metrics import measured
@@ -98,6 +100,66 @@ def test_a_cell_runs_once_and_over_the_documents_it_is_given(session) -> None:
     evidence = read_evidence(found.log.path)
     assert (evidence.passes[check.id].role, evidence.passes[check.id].prompt) == (Role.CHECK, "key-value")
     assert evidence.cells[check.id][0].repeat == 2
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("max_new_tokens = 99", "max_new_tokens = 98", "max_new_tokens 99, now 98"),
+        ("max_new_tokens = 99", 'settings = { shape = "a" }', "max_new_tokens 99, now 1024; shape not set, now a"),
+        ("max_new_tokens = 99", 'max_new_tokens = 99\nfamily = "mllama"', "family not set, now mllama"),
+        ("max_new_tokens = 99", 'prompt = "key-value/dates"\nmax_new_tokens = 99', "prompt key-value, now .*/dates"),
+        ("./none", "owner/name", r"source none \(folder \w{6}\), now owner/name"),
+        ("./none", "./elsewhere/none", r"source none \(folder (\w{6})\), now none \(folder (?!\1)\w{6}\)"),
+    ],
+)
+def test_a_run_under_other_settings_is_not_continued(session, tmp_path: Path, old: str, new: str, message: str) -> None:
+    catalogue = tmp_path / "catalogue.toml"
+    with session() as found:
+        found.run(PIXELS, found.documents_of(PIXELS, 2))
+    before = found.log.path.read_text()
+    assert str(tmp_path) not in before, "no folder elsewhere is written down"
+    catalogue.write_text(CATALOGUE.replace(old, new))
+    with session("--eval-resume") as found:
+        with pytest.raises(EvidenceError, match=rf"the settings of pixels-fp32 changed since that run \({message}\);"):
+            found.run(PIXELS, found.documents_of(PIXELS, 3))
+        assert found.run(replace(PIXELS, quantization="nf4"), found.documents_of(PIXELS, 1)).loaded, "a cell of its own"
+    catalogue.write_text(CATALOGUE)
+    with session("--eval-resume", "--eval-allow-network") as found:  # a permission changes no answer
+        run = found.run(PIXELS, found.documents_of(PIXELS, 3))
+        assert (len(run.fresh), len(run.result.answered)) == (1, 3)
+
+
+def test_answers_under_unknown_settings_are_not_continued(session) -> None:
+    """Of a log that does not tell its settings, or whose line was lost."""
+    with session() as found:
+        found.run(PIXELS, found.documents_of(PIXELS, 1))
+        found.run(OWN, found.documents_of(PIXELS, 1))
+    log = found.log.path
+    passes = [json.loads(line) for line in log.read_text().splitlines()]
+    log.write_text("".join(json.dumps({k: v for k, v in p.items() if k != "settings"}) + "\n" for p in passes))
+    with session("--eval-resume") as found:
+        assert found.run(OWN, found.documents_of(PIXELS, 1)).fresh == frozenset(), "a backend without any"
+        with pytest.raises(EvidenceError, match=r"max_new_tokens not recorded, now 99; source not recorded, now none"):
+            found.run(PIXELS, found.documents_of(PIXELS, 2))
+
+
+def test_settings_under_which_nothing_was_answered_may_change(session, tmp_path: Path) -> None:
+    int8 = replace(PIXELS, quantization="int8")
+    with session() as found:
+        assert not found.run(int8, found.documents_of(PIXELS, 1)).loaded
+    (tmp_path / "catalogue.toml").write_text(CATALOGUE.replace("99", "98"))
+    with session("--eval-resume") as found:
+        assert len(found.run(int8, found.documents_of(PIXELS, 1)).fresh) == 1
+
+
+def test_another_chat_template_is_not_continued(session, monkeypatch) -> None:
+    with session() as found:
+        found.run(PIXELS, found.documents_of(PIXELS, 1))
+    monkeypatch.setenv("PIXEL_TEMPLATE", "b")
+    said = r"the chat template of pixels changed since that run \(a, now b\)"
+    with session("--eval-resume") as found, pytest.raises(EvidenceError, match=said):
+        found.run(PIXELS, found.documents_of(PIXELS, 2))
 
 
 def test_as_many_blind_documents_as_a_proof_takes() -> None:

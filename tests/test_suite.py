@@ -115,6 +115,7 @@ def test_every_gate_can_fail_and_the_exit_code_says_so(tmp_path, corpus, budgets
     assert done.returncode == 1
     assert "f1 0.6667" in done.stdout
     assert "at least 0.95 required" in done.stdout
+    assert "at fault: TOTAL in 6 (of 6 documents)" in done.stdout
     assert cells(tmp_path)["WrongTotals"]["fields"]["TOTAL"]["wrong"] == 6
     assert ET.parse(junit).getroot()[0].attrib["failures"] == "1"
     gates = {g["metric"]: g["verdict"] for g in json.loads((tmp_path / "report.json").read_text())["gates"]}

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from harness.cells import Role
 from harness.documents import load_corpus
 from harness.evidence import read_evidence
 from tests.pixel_pages import receipts, write_corpus
@@ -28,24 +29,25 @@ def catalogue(tmp_path_factory):
     path.write_text(
         f'{entry}id = "pixels"\ndefault_quantizations = ["fp32", "int8", "nf4"]\ndefault_documents = 4\n'
         f'{entry}id = "random"\ndefault_quantizations = ["fp32"]\nsettings = {{ random = true }}\n'
+        '[[model]]\nid = "far"\nsource = "nobody/far"\ndefault_quantizations = ["fp32"]\n'
     )
     return path
 
 
-def models(report: Path, corpus: Path, catalogue: Path, *options: str) -> subprocess.CompletedProcess[str]:
+def models(
+    report: Path,
+    corpus: Path,
+    catalogue: Path,
+    *options: str,
+    evals: tuple[str, ...] = ("accuracy", "answers", "controls"),
+    checks: int = 0,
+) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [
-            *(
-                sys.executable,
-                "-m",
-                "pytest",
-                "evals/test_accuracy.py",
-                "evals/test_answers.py",
-                "evals/test_controls.py",
-            ),
+            *(sys.executable, "-m", "pytest", *(f"evals/test_{name}.py" for name in evals)),
             *("-p", "no:cacheprovider", "--eval-catalogue", str(catalogue)),
             *("--eval-documents", str(corpus), "--eval-report", str(report)),
-            *("--eval-determinism-documents", "0", *options),
+            *("--eval-determinism-documents", str(checks), *options),
         ],
         cwd=ROOT,
         capture_output=True,
@@ -92,6 +94,52 @@ def test_a_model_that_cannot_be_loaded_fails_once_and_the_others_go_on(tmp_path,
         "broken-fp32": "error",
         "pixels-fp32": "ok",
     }
+
+
+def test_a_hub_model_that_is_not_here_is_unsupported_and_the_others_go_on(tmp_path, corpus, catalogue):
+    options = ("--eval-models", "far,pixels", "--eval-quantization", "fp32", "-rs")
+    options += ("-k", "is_answered or (far and blind)")
+    done = models(tmp_path, corpus, catalogue, *options)
+    assert done.returncode == 0, done.stdout
+    assert "far-fp32: unsupported: nobody/far: no such folder" in done.stdout
+    assert "blind:far: its model does not load: far-fp32" in done.stdout
+    assert list(read_evidence(tmp_path / "evidence.jsonl").passes) == ["far-fp32", "pixels-fp32"]
+    assert {cell: found["status"] for cell, found in cells(tmp_path).items()} == {
+        "far-fp32": "unsupported",
+        "pixels-fp32": "ok",
+    }
+
+
+def test_the_first_precision_that_loads_stands_for_its_model(tmp_path, corpus, catalogue):
+    """In the blind control and in the checks of determinism; what is known not to load is not tried blindfolded."""
+    options = ("--eval-models", "pixels", "--eval-quantization", "int8,nf4,fp32", "-k", "f1 or blind or repeat", "-rs")
+    done = models(tmp_path, corpus, catalogue, *options, evals=("accuracy", "controls", "determinism"), checks=8)
+    assert done.returncode == 0, done.stdout
+    asked = read_evidence(tmp_path / "evidence.jsonl").passes
+    assert set(asked) == {"pixels-int8", "pixels-nf4", "pixels-fp32", "blind:pixels-nf4@b8", "pixels-nf4#2"}
+    gates = json.loads((tmp_path / "report.json").read_text())["gates"]
+    assert [g["cell"] for g in gates if "test_blind[blind:pixels]" in g["test"]] == ["blind:pixels-nf4@b8"]
+    assert "pixels-fp32#2: left out: pixels-nf4 stands for its model; --eval-determinism-precisions all" in done.stdout
+
+
+def test_a_control_alone_is_tried_in_each_precision_until_one_loads(tmp_path, corpus, catalogue):
+    options = ("--eval-models", "pixels", "--eval-quantization", "int8,nf4,fp32", "-k", "blind")
+    done = models(tmp_path, corpus, catalogue, *options, evals=("controls",))
+    assert done.returncode == 0, done.stdout
+    assert "1 inconclusive" in done.stdout, "six pages are too few for a proof, and a control was run"
+    assert list(read_evidence(tmp_path / "evidence.jsonl").passes) == ["blind:pixels-int8@b8", "blind:pixels-nf4@b8"]
+    done = models(tmp_path, corpus, catalogue, *options, "--eval-quantization", "int8", "-rs", evals=("controls",))
+    assert "blind:pixels-int8@b8: unsupported: int8 needs a GPU" in done.stdout
+
+
+def test_determinism_of_every_precision_is_checked_where_it_is_asked_for(tmp_path, corpus, catalogue):
+    options = ("--eval-models", "pixels", "--eval-quantization", "int8,nf4,fp32")
+    options += ("--eval-determinism-precisions", "all")
+    done = models(tmp_path, corpus, catalogue, *options, evals=("determinism",), checks=2)
+    assert done.returncode == 0, done.stdout
+    passes = read_evidence(tmp_path / "evidence.jsonl").passes.values()
+    checks = {p.cell: len(p.documents) for p in passes if p.role is Role.CHECK}
+    assert checks == dict.fromkeys(("pixels-nf4#2", "pixels-nf4@b8", "pixels-fp32#2", "pixels-fp32@b8"), 2)
 
 
 def test_batches_resume(tmp_path, corpus, catalogue):

@@ -82,6 +82,8 @@ class PassRecord:
     documents: Sequence[str]
     prompt: str = "key-value"
     """Name of the prompt that it was asked with."""
+    settings: Mapping[str, Any] | None = None
+    """What its backend was constructed with; of a folder that lies elsewhere, its name alone."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -85,8 +85,8 @@ class TransformersBackend:
     def load(self) -> Mapping[str, Setting]:
         """Load, check and warm up the model; the facts say what was loaded.
 
-        Raises UnsupportedError for what device, mode or library cannot do, CheckpointError for an unusable folder,
-        UnknownNameError for a family or module that does not exist.
+        Raises UnsupportedError for what device, mode or library cannot do and for a hub model that may not be fetched,
+        CheckpointError for an unusable folder, UnknownNameError for a family or module that does not exist.
         """
         settings = self._settings
         set_network_access(settings.allow_network)
@@ -107,7 +107,12 @@ class TransformersBackend:
         self._model.generation_config = self._generation  # or the checkpoint's own would fill what is unset here
         self._stops = frozenset(self._generation.eos_token_id)
         self._warm_up()
-        return {"family": name, **loaded.facts(), **_checkpoint_facts(checkpoint, self._processor)}
+        return {
+            "family": name,
+            "tokens_per_tile": self._family.tokens_per_tile(self._model.config),
+            **loaded.facts(),
+            **_checkpoint_facts(checkpoint, self._processor),
+        }
 
     def read(self, image: Image, prompt: str) -> Answer:
         """Answer about one image (RGB)."""

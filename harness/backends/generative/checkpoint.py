@@ -47,7 +47,8 @@ def find_checkpoint(
 ) -> Checkpoint:
     """The checkpoint at `source`: a folder, or the id of a model on the hub (its local copy, unless `allow_network`).
 
-    Raises CheckpointError for what is missing or broken, UnsupportedError for weights in a form that can run code.
+    Raises CheckpointError for what is missing or broken; UnsupportedError for a hub model that is not here and may not
+    be fetched, and for weights in a form that can run code.
     """
     folder = Path(source).expanduser()
     if not folder.is_dir():
@@ -84,9 +85,10 @@ def _from_hub(source: str, revision: str | None, allow_network: bool, trust_remo
     except LocalEntryNotFoundError as error:
         if allow_network:
             raise CheckpointError(f"{source}: cannot be downloaded, and there is no local copy: {error}") from error
-        raise CheckpointError(
-            f"{source}: no such folder, and no local copy of a hub model by that name. Give the folder of a "
-            "checkpoint, or allow the download: --eval-allow-network"
+        raise UnsupportedError(
+            f"{source}{'' if revision is None else f'@{revision}'}: no such folder, no local copy of a hub model by "
+            "that name, and this run may not use the network. Give a folder that holds a folder of the model "
+            "(--eval-model-root), or allow the download (--eval-allow-network)"
         ) from None
     except HfHubHTTPError as error:  # no such model or revision, or one that asks for a licence to be accepted
         raise CheckpointError(f"{source}: the hub refuses the download: {error}") from error

@@ -54,6 +54,9 @@ class Family(Protocol):
     def check_checkpoint(self, config: Any, processor: Any) -> None:
         """Raise CheckpointError if processor and model do not belong together."""
 
+    def tokens_per_tile(self, config: Any) -> int:
+        """Positions that the language model can attend to for one tile."""
+
     def prepare(self, processor: Any, config: Any, images: Sequence[Image], prompt: str) -> Prepared:
         """Images (RGB) and the rendered prompt as tensors on the CPU."""
 

@@ -34,14 +34,17 @@ class InternVL:
                 f"the processor marks images with token {processor.image_token_id} ({processor.image_token}), "
                 f"the model expects {config.image_token_id}: tokenizer and config.json do not belong together"
             )
-        height, width = config.vision_config.image_size
-        rows, columns = config.vision_config.patch_size
-        per_tile = int((height // rows) * (width // columns) * config.downsample_ratio**2)
-        if processor.image_seq_length != per_tile:
+        if processor.image_seq_length != (per_tile := self.tokens_per_tile(config)):
             raise CheckpointError(
                 f"the processor writes {processor.image_seq_length} image tokens a tile, the model makes {per_tile}: "
                 "processor and config.json do not belong together"
             )
+
+    def tokens_per_tile(self, config: Any) -> int:
+        """One token for each square of patches that pixel shuffling puts together."""
+        height, width = config.vision_config.image_size
+        rows, columns = config.vision_config.patch_size
+        return int((height // rows) * (width // columns) * config.downsample_ratio**2)
 
     def prepare(self, processor: Any, config: Any, images: Sequence[Image], prompt: str) -> Prepared:
         """Tile each image as the processor's min_patches and max_patches say, with a thumbnail beside several tiles."""

@@ -47,6 +47,11 @@ class Mllama:
                     f"{what}: the processor says {given}, the model {expected}: they do not belong together"
                 )
 
+    def tokens_per_tile(self, config: Any) -> int:
+        """One for each patch, and the class embedding."""
+        vision = config.vision_config
+        return int((vision.image_size // vision.patch_size) ** 2 + 1)
+
     def prepare(self, processor: Any, config: Any, images: Sequence[Image], prompt: str) -> Prepared:
         """One image a prompt, as nested lists; the image token stands in the prompt by the chat template."""
         text = render_prompt(processor, prompt)
@@ -60,8 +65,7 @@ class Mllama:
         )
         names = ("input_ids", "attention_mask", "cross_attention_mask", "pixel_values")
         tiles = inputs["aspect_ratio_mask"][:, 0].sum(dim=1).tolist()
-        vision = config.vision_config
-        per_tile = (vision.image_size // vision.patch_size) ** 2 + 1
+        per_tile = self.tokens_per_tile(config)
         return Prepared(
             inputs={name: inputs[name] for name in (*names, "aspect_ratio_ids", "aspect_ratio_mask")},
             pixels=[
