@@ -21,6 +21,7 @@ __all__ = [
     "format_value",
     "plain",
     "shorten",
+    "spread",
     "table",
 ]
 
@@ -32,6 +33,11 @@ _INVISIBLE = frozenset({"Cc", "Cf", "Cs", "Co", "Zl", "Zp"})
 _UNDERSCORE = re.compile(r"(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])")
 """Inside a word an underscore means nothing to markdown, and field names are full of them."""
 _SHORT = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
+
+
+def spread(counts: Sequence[int]) -> str:
+    """Sorted counts in few characters: `7`, or `3 to 31`."""
+    return f"{counts[0]}" if counts[0] == counts[-1] else f"{counts[0]} to {counts[-1]}"
 
 
 def plain(text: str, limit: int = 80) -> str:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from reports.figures.quality import draw_point
 from reports.figures.style import PALETTE, canvas, label, rows_axis, tidy
+from reports.formatting import spread
 from reports.summary import CellSummary, Summary
 
 if TYPE_CHECKING:
@@ -79,14 +80,15 @@ def _heat_map(cells: Sequence[CellSummary], names: Sequence[str]) -> tuple[Canva
     axes.set_title("F1 by field")
     figure.colorbar(image, ax=axes, label="F1, percent", shrink=0.6)
     caption = (
-        "F1 in percent. n: the most documents that any cell's F1 of the field rests on. A dash: not measured. Few "
+        "F1 in percent. n: documents that a cell's F1 of the field rests on, fewest to most. A dash: not measured. Few "
         "documents make wide intervals: they are in the tables above."
     )
     return figure, "F1 by field and cell", caption
 
 
-def _printed(cells: Sequence[CellSummary], name: str) -> int:
-    return max(c.fields[name].metrics["f1"].n for c in cells if name in c.fields)
+def _printed(cells: Sequence[CellSummary], name: str) -> str:
+    counts = sorted({c.fields[name].metrics["f1"].n for c in cells if name in c.fields})
+    return spread(counts)
 
 
 def draw_outcomes(summary: Summary) -> tuple[Canvas, str, str] | None:

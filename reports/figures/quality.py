@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from harness.metrics import Metric
 from reports.figures.style import CONTROL_GREY, PALETTE, canvas, label, looks, rows_axis, tidy
-from reports.formatting import format_percent, plain
+from reports.formatting import format_percent, plain, spread
 from reports.summary import Slice, Summary
 
 if TYPE_CHECKING:
@@ -132,8 +132,7 @@ def _group_panel(
                     text=len(groups) <= 3,
                 )
     counts = [sorted({group[name].documents for group in groups if name in group}) for name in names]
-    shown = [f"{n[0]}" if len(n) == 1 else f"{n[0]} to {n[-1]}" for n in counts]
-    rows_axis(axes, [f"{plain(name, 24)}  n={n}" for name, n in zip(names, shown, strict=True)])
+    rows_axis(axes, [f"{plain(name, 24)}  n={spread(n)}" for name, n in zip(names, counts, strict=True)])
     for row in range(1, len(names)):
         axes.axhline(row - 0.5, color="#cccccc", linewidth=0.6)
     axes.set_xlim(-2, 108)
