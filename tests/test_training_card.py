@@ -27,7 +27,7 @@ from fixtures.checkpoints.train.card import draw_curve, load_checkpoint, read_fa
 from fixtures.checkpoints.train.errors import TrainingError
 from fixtures.checkpoints.train.examples import SEEDS
 from fixtures.checkpoints.train.families import FAMILIES
-from fixtures.checkpoints.train.plan import CURVE, STATE, Plan
+from fixtures.checkpoints.train.plan import CURVE, OPTIMISERS, STATE, Plan
 from fixtures.checkpoints.train.scores import held_out, score
 from harness.backends.generative.torchvision_schema import ensure_torchvision
 from harness.documents.synthesis import Stratum, SynthesizedDocument, compose, generate
@@ -230,6 +230,7 @@ plans = st.fixed_dictionaries(
         "tiles": st.integers(1, 500),
         "rate": st.floats(1e-5, 1e-2).map(lambda rate: float(f"{rate:.3g}")),
         "repeats": st.integers(1, 9),
+        "optimiser": st.sampled_from(OPTIMISERS),
         "compile": st.booleans(),
         "devices": st.integers(1, 8),
     }

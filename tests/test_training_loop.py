@@ -34,7 +34,7 @@ from fixtures.checkpoints.train.examples import COLUMNS, ROWS, SEEDS, Batch, bat
 from fixtures.checkpoints.train.families import FAMILIES
 from fixtures.checkpoints.train.family import PATCH
 from fixtures.checkpoints.train.loop import train
-from fixtures.checkpoints.train.plan import CURVE, STATE, Plan, Progress, learning_rate
+from fixtures.checkpoints.train.plan import CURVE, OPTIMISERS, STATE, Plan, Progress, learning_rate
 from fixtures.checkpoints.train.ranks import Ranks
 from fixtures.checkpoints.train.stream import repeated
 from fixtures.checkpoints.train.trainer import Trainer, pad_right, places_of, targets_of
@@ -354,6 +354,21 @@ def test_fresh_weights_treat_the_channels_alike(family) -> None:
 # --- runs -------------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("optimiser", OPTIMISERS)
+@pytest.mark.parametrize("family", FAMILIES)
+def test_every_weight_is_learnt_by_one_optimiser(small, family, optimiser) -> None:
+    trainer = Trainer(plan_of(family, optimiser=optimiser), Ranks(rank=0, size=1), "cpu")
+    learnt = [[p for group in one.param_groups for p in group["params"]] for one in trainer.optimisers]
+    assert Counter(id(p) for each in learnt for p in each) == Counter(map(id, trainer.parameters))
+    layers = [p for name, p in trainer.model.named_parameters() if p.dim() == 2 and "proj" in name]
+    apart = set(map(id, learnt[-1]))
+    assert layers
+    assert len(learnt) == (2 if optimiser == "muon" else 1)
+    assert all(id(p) in apart for p in layers)
+    embeddings = (trainer.model.get_input_embeddings().weight, trainer.model.get_output_embeddings().weight)
+    assert all((id(p) in apart) == (optimiser == "adamw") for p in embeddings)
+
+
 @pytest.mark.parametrize("family", FAMILIES)
 def test_a_stopped_run_continues_where_it_was(runs, family) -> None:
     import torch
@@ -372,8 +387,9 @@ def test_a_stopped_run_continues_where_it_was(runs, family) -> None:
 
     model, processor, finished = runs(plan, 1, 3)
     assert not finished
-    optimiser = torch.load(runs.out / STATE, weights_only=True)["optimiser"]
-    assert max(int(one["step"]) for one in optimiser["state"].values()) == 2 * LOOK  # its averages go on as well
+    adamw, muon = torch.load(runs.out / STATE, weights_only=True)["optimisers"]
+    assert max(int(one["step"]) for one in adamw["state"].values()) == 2 * LOOK  # its averages go on as well
+    assert all(one["momentum_buffer"].any() for one in muon["state"].values())
 
     model, processor, finished = runs(plan, 1, 15, 38, stop_after=None)
     assert finished
