@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol, runtime_checkable
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-__all__ = ["Answer", "Attempt", "Backend", "BackendRequest", "BatchBackend", "Setting"]
+__all__ = ["AllocatorPeak", "Answer", "Attempt", "Backend", "BackendRequest", "BatchBackend", "Setting"]
 
 Setting = str | int | float | bool
 """A plain value: what travels between processes and into the evidence log."""
@@ -52,6 +52,18 @@ class Attempt:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AllocatorPeak:
+    """Device memory that the backend's allocator held at most while it answered, in bytes."""
+
+    device: str
+    """Such as `cuda:0`, as the worker numbers them."""
+    allocated_bytes: int
+    """In tensors."""
+    reserved_bytes: int
+    """Taken from the device: the rest is slack."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
     """What a backend said about one image, and what saying it took."""
 
@@ -72,6 +84,8 @@ class Answer:
     """Of this document: `tiles`, `image_tokens`, `pixel_sha256`, ..."""
     attempts: Sequence[Attempt] = ()
     """The calls that the answer was put together from, in order; none where the backend itself answered."""
+    allocator: Sequence[AllocatorPeak] = ()
+    """By device; in a batch, of the whole batch. None where there is no such allocator."""
 
 
 class Backend(Protocol):

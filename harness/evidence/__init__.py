@@ -9,6 +9,7 @@ from harness.evidence.reading import Evidence, read_evidence
 from harness.evidence.records import (
     SCHEMA_VERSION,
     CellRecord,
+    DeviceUse,
     DocumentRecord,
     GateRecord,
     MemoryPeak,
@@ -16,12 +17,14 @@ from harness.evidence.records import (
     ReadingRecord,
     Record,
     RunRecord,
+    SweepRecord,
 )
 
 __all__ = [
     "EVIDENCE_FILE",
     "SCHEMA_VERSION",
     "CellRecord",
+    "DeviceUse",
     "DocumentRecord",
     "Evidence",
     "EvidenceLog",
@@ -31,5 +34,6 @@ __all__ = [
     "ReadingRecord",
     "Record",
     "RunRecord",
+    "SweepRecord",
     "read_evidence",
 ]

@@ -10,12 +10,13 @@ from functools import cache
 from pathlib import Path
 from typing import Any, get_args, get_origin, get_type_hints
 
-from harness.backends.protocol import Attempt
+from harness.backends.protocol import AllocatorPeak, Attempt
 from harness.cells import Failure, Role
 from harness.errors import EvidenceError
 from harness.evidence.records import (
     SCHEMA_VERSION,
     CellRecord,
+    DeviceUse,
     DocumentRecord,
     GateRecord,
     MemoryPeak,
@@ -23,13 +24,17 @@ from harness.evidence.records import (
     ReadingRecord,
     Record,
     RunRecord,
+    SweepRecord,
 )
 from harness.schema import FIELDS
 
 __all__ = ["Evidence", "read_evidence"]
 
 _RECORDS: Mapping[str, type[Record]] = types.MappingProxyType(
-    {cls.record: cls for cls in (RunRecord, DocumentRecord, PassRecord, CellRecord, ReadingRecord, GateRecord)}
+    {
+        cls.record: cls
+        for cls in (RunRecord, DocumentRecord, PassRecord, CellRecord, ReadingRecord, SweepRecord, GateRecord)
+    }
 )
 
 
@@ -48,6 +53,8 @@ class Evidence:
     """The latest reading by cell id, then document."""
     retried: Sequence[ReadingRecord]
     """Failed readings that a later reading of the same cell and document replaced."""
+    sweeps: Mapping[str, Mapping[int, SweepRecord]]
+    """The latest step by cell id, then batch size."""
     gates: Sequence[GateRecord]
     """Of the latest run only: an earlier one may have had other limits."""
     skipped_lines: int
@@ -65,6 +72,7 @@ def read_evidence(path: Path) -> Evidence:
     cells: dict[str, list[CellRecord]] = {}
     readings: dict[str, dict[str, ReadingRecord]] = {}
     retried: list[ReadingRecord] = []
+    sweeps: dict[str, dict[int, SweepRecord]] = {}
     gates: dict[tuple[str, str], GateRecord] = {}
     skipped = blank = number = whole_lines = 0
     for number, line in enumerate(_lines(path), 1):
@@ -92,6 +100,8 @@ def read_evidence(path: Path) -> Evidence:
                 if before is not None and before.failure is not None:
                     retried.append(before)
                 of_cell[record.document] = record
+            case SweepRecord():
+                sweeps.setdefault(record.cell, {})[record.batch_size] = record
             case GateRecord():
                 gates[record.test, record.metric] = record
             case None:
@@ -106,6 +116,7 @@ def read_evidence(path: Path) -> Evidence:
         cells=cells,
         readings=readings,
         retried=retried,
+        sweeps=sweeps,
         gates=list(gates.values()),
         skipped_lines=skipped,
     )
@@ -174,7 +185,7 @@ def _typed(value: Any, hint: Any) -> Any:
             return None
         (inner,) = (option for option in get_args(hint) if option is not types.NoneType)
         return _typed(value, inner)
-    if hint in (MemoryPeak, Attempt) and isinstance(value, dict):
+    if hint in (MemoryPeak, Attempt, AllocatorPeak, DeviceUse) and isinstance(value, dict):
         return _build(hint, value)
     if hint in (Failure, Role):
         return hint(value)

@@ -6,12 +6,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
-from harness.backends.protocol import Attempt
+from harness.backends.protocol import AllocatorPeak, Attempt
 from harness.cells import Failure, Role
 
 __all__ = [
     "SCHEMA_VERSION",
     "CellRecord",
+    "DeviceUse",
     "DocumentRecord",
     "GateRecord",
     "MemoryPeak",
@@ -19,10 +20,11 @@ __all__ = [
     "ReadingRecord",
     "Record",
     "RunRecord",
+    "SweepRecord",
 ]
 
-SCHEMA_VERSION = 2
-"""2: a cell has a model, a batch size and a strategy where it had a backend."""
+SCHEMA_VERSION = 3
+"""2: a cell has a model, a batch size and a strategy where it had a backend. 3: accelerators and batch sweeps."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +43,41 @@ class MemoryPeak:
     def peak_rss_bytes(self) -> int | None:
         """The kernel's mark where there is one, otherwise the highest sample."""
         return self.high_water_bytes if self.high_water_bytes is not None else self.rss_bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeviceUse:
+    """One accelerator over one phase, as the driver tells it from outside. None is 'not measured', never 0."""
+
+    device: str
+    """As the worker numbers them, such as `cuda:0`."""
+    name: str
+    seconds: float
+    """Length of the phase."""
+    samples: int = 0
+    before_bytes: int | None = None
+    """In use, by anybody, before the worker was started."""
+    used_bytes: int | None = None
+    """Highest in use, by anybody."""
+    process_bytes: int | None = None
+    """Highest in use by the worker's processes; containers often hide this."""
+    energy_j: float | None = None
+    """Difference of the energy counter."""
+    power_j: float | None = None
+    """Sampled power integrated over the phase: what the counter is checked against."""
+    idle_w: float | None = None
+    """Mean power before the worker was started, over at least a second."""
+    sm_clock_mhz: int | None = None
+    """Lowest seen while the device was busy."""
+    foreign_processes: int | None = None
+    """Most processes of others seen on the device."""
+    throttle: Sequence[str] = field(default_factory=list)
+    """Why the clocks were held down: `thermal`, `power`, `power_brake`, `hardware`; idling does not count."""
+
+    @property
+    def is_contaminated(self) -> bool:
+        """Whether somebody else, or a throttle that is no power cap, was there: such times judge nothing."""
+        return bool(self.foreign_processes) or any(reason != "power" for reason in self.throttle)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,6 +144,8 @@ class CellRecord:
     spawn_s: float | None = None
     """Starting the process and importing the harness."""
     memory: MemoryPeak = MemoryPeak()
+    devices: Sequence[DeviceUse] = field(default_factory=list)
+    """The accelerators that the cell uses, while it was loaded."""
     facts: Mapping[str, Any] = field(default_factory=dict)
     restart: int = 0
     """0 for the first worker of the cell, 1 for the one that followed its first failure, and so on."""
@@ -142,6 +181,32 @@ class ReadingRecord:
     facts: Mapping[str, Any] = field(default_factory=dict)
     """Of this document, as the backend tells them: `tiles`, `image_tokens`, ..."""
     memory: MemoryPeak = MemoryPeak()
+    devices: Sequence[DeviceUse] = field(default_factory=list)
+    """The accelerators, over the request; in a batch, of the whole batch."""
+    allocator: Sequence[AllocatorPeak] = field(default_factory=list)
+    """The same from inside, by the backend's allocator."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SweepRecord:
+    """One step of a batch sweep: `batch_size` pages at once, each answered with exactly `output_tokens` tokens."""
+
+    record: ClassVar[str] = "sweep"
+    cell: str
+    batch_size: int
+    output_tokens: int
+    failure: Failure | None = None
+    message: str | None = None
+    seconds: Sequence[float] = field(default_factory=list)
+    """Wall time of each timed request, on the worker's clock; one untimed request came before them."""
+    ttft_s: Sequence[float] = field(default_factory=list)
+    tpot_s: Sequence[float] = field(default_factory=list)
+    prompt_tokens: int | None = None
+    """Of all pages of a request, image tokens in the prompt included."""
+    memory: MemoryPeak = MemoryPeak()
+    devices: Sequence[DeviceUse] = field(default_factory=list)
+    """Over the timed request with the highest use."""
+    allocator: Sequence[AllocatorPeak] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -164,4 +229,4 @@ class GateRecord:
     message: str = ""
 
 
-Record = RunRecord | DocumentRecord | PassRecord | CellRecord | ReadingRecord | GateRecord
+Record = RunRecord | DocumentRecord | PassRecord | CellRecord | ReadingRecord | SweepRecord | GateRecord

@@ -119,6 +119,7 @@ def _result(answer: object, latency_s: float, phases: Mapping[str, float]) -> An
         calls=answer.calls,
         facts=answer.facts,
         attempts=answer.attempts,
+        allocator=answer.allocator,
     )
 
 

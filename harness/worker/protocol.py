@@ -11,7 +11,7 @@ from numbers import Integral, Real
 from types import NoneType, UnionType
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
-from harness.backends.protocol import Attempt, BackendRequest, Setting
+from harness.backends.protocol import AllocatorPeak, Attempt, BackendRequest, Setting
 from harness.cells import Failure
 from harness.errors import DocvlmError
 
@@ -98,6 +98,7 @@ class Answered:
     calls: int = 1
     facts: Mapping[str, Setting] = field(default_factory=dict)
     attempts: Sequence[Attempt] = field(default_factory=list)
+    allocator: Sequence[AllocatorPeak] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -173,11 +174,11 @@ def _conform(value: Any, hint: Any, where: str) -> Any:
             return _as_json(value)
         if isinstance(nested := _from_json(value), Answered | ReadFailed):
             return nested
-    elif hint is Attempt:
-        if isinstance(value, Attempt):
-            return {k: _conform(getattr(value, k), inner, f"{where}.{k}") for k, inner in _hints(Attempt).items()}
+    elif hint in (Attempt, AllocatorPeak):
+        if isinstance(value, hint):
+            return {k: _conform(getattr(value, k), inner, f"{where}.{k}") for k, inner in _hints(hint).items()}
         if isinstance(value, Mapping):
-            return _built(Attempt, value, where)
+            return _built(hint, value, where)
     elif get_origin(hint) is Sequence and isinstance(value, list | tuple):
         return [_conform(item, get_args(hint)[0], f"{where}[{i}]") for i, item in enumerate(value)]
     elif isinstance(hint, UnionType):

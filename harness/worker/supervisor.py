@@ -266,6 +266,7 @@ class CellWorker:
             calls=answer.calls,
             batch_size=batch_size,
             attempts=answer.attempts,
+            allocator=answer.allocator,
             facts=answer.facts,
             memory=memory,
         )
