@@ -11,6 +11,11 @@ def test_latency(candidate, check, replay):
     check(candidate, cost_gates(candidate, "latency_s", "latency_p95_s"))
 
 
+def test_first_token(candidate, check):
+    """Time until the first token is there."""
+    check(candidate, cost_gates(candidate, "ttft_s"))
+
+
 def test_memory(candidate, check):
     """Peak resident memory while loading and while reading."""
     check(candidate, cost_gates(candidate, "peak_rss_bytes", "load_peak_rss_bytes"))

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 __all__ = ["build_skeleton", "load_config"]
 
 
-def load_config(folder: Path) -> PretrainedConfig:
+def load_config(folder: Path, *, trust_remote_code: bool = False) -> PretrainedConfig:
     """transformers' configuration object of the config.json in `folder`. Imports transformers, touches no network.
 
     Raises CheckpointError if there is none or it is broken; UnsupportedError if the installed transformers does not
@@ -28,7 +28,9 @@ def load_config(folder: Path) -> PretrainedConfig:
     ensure_torchvision()
     transformers: Any = importlib.import_module("transformers")
     try:
-        config: PretrainedConfig = transformers.AutoConfig.from_pretrained(folder, local_files_only=True)
+        config: PretrainedConfig = transformers.AutoConfig.from_pretrained(
+            folder, local_files_only=True, trust_remote_code=trust_remote_code
+        )
     except OSError as error:
         raise CheckpointError(f"{folder / 'config.json'}: cannot be read: {error}") from error
     except (KeyError, ValueError) as error:
@@ -38,18 +40,20 @@ def load_config(folder: Path) -> PretrainedConfig:
     return config
 
 
-def build_skeleton(folder: Path, *, dtype: str = "bfloat16") -> PreTrainedModel:
+def build_skeleton(folder: Path, *, dtype: str = "bfloat16", trust_remote_code: bool = False) -> PreTrainedModel:
     """The model of `folder` on the meta device: parameters and buffers have shapes and types, and take no memory.
 
     `dtype` names the torch dtype of the parameters. Raises what load_config raises.
     """
     import torch
 
-    config = load_config(folder)
+    config = load_config(folder, trust_remote_code=trust_remote_code)
     transformers: Any = importlib.import_module("transformers")
     # Some models that take images are registered as causal language models only (Phi-4-multimodal).
     reads_images = type(config) in transformers.MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING
     auto = transformers.AutoModelForImageTextToText if reads_images else transformers.AutoModelForCausalLM
     with torch.device("meta"):
-        model: PreTrainedModel = auto.from_config(config, dtype=getattr(torch, dtype))
+        model: PreTrainedModel = auto.from_config(
+            config, dtype=getattr(torch, dtype), trust_remote_code=trust_remote_code
+        )
     return model

@@ -45,6 +45,10 @@ class Cell:
     """How an answer is sought: one prompt a document (`single`), or another of `harness.strategies`."""
     repeat: int = 1
     """2 for a second run of the same, and so on."""
+    weights: str = "real"
+    """`dummy` for random numbers in the shapes of the real ones."""
+    sweep: bool = False
+    """Whether it is the worker of a batch sweep: of other requests than the cell that it is like."""
     role: Role = Role.CANDIDATE
 
     @property
@@ -63,4 +67,8 @@ class Cell:
             parts.append(f"@{self.device}")
         if self.repeat != 1:
             parts.append(f"#{self.repeat}")
+        if self.sweep:
+            parts.append("~sweep")
+        if self.weights != "real":
+            parts.append(f"~{self.weights}")
         return "".join(parts)

@@ -50,8 +50,8 @@ def judge(name: str, estimate: Metric, limit: float | None, *, of: str = "", bou
     The metric's better direction says on which side of the limit it must lie, unless `bound` says it.
 
     PASS and FAIL need all of the 95 % interval on one side of the limit; too few documents for an interval are
-    INCONCLUSIVE, and so is nothing measured. Of a metric that is not sampled (a peak), the value itself decides.
-    No limit is NO_BUDGET.
+    INCONCLUSIVE, and so is what was not measured, or was disturbed by others on the device or by its slowing down. Of
+    a metric that is not sampled (a peak), the value itself decides. No limit is NO_BUDGET.
     """
 
     def gate(verdict: Verdict, why: str) -> Gate:
@@ -65,6 +65,12 @@ def judge(name: str, estimate: Metric, limit: float | None, *, of: str = "", bou
         return gate(Verdict.NO_BUDGET, f"{label}: no budget is set")
     if estimate.value is None or estimate.status is Status.NOT_MEASURED:
         return gate(Verdict.INCONCLUSIVE, f"{label}: not measured, so {side} {_number(limit, unit)} cannot be judged")
+    if estimate.contaminated is not None:
+        return gate(
+            Verdict.INCONCLUSIVE,
+            f"{label} {_number(estimate.value, unit)} cannot be judged against {side} {_number(limit, unit)}: "
+            f"{estimate.contaminated}",
+        )
     low, high = estimate.low, estimate.high
     if not defined.sampled:
         low = high = estimate.value

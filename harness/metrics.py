@@ -54,6 +54,8 @@ class Metric:
     """Documents (or samples, for memory) behind the value."""
     unit: str
     status: Status
+    contaminated: str | None = None
+    """How others or a slowdown of the device disturbed the measurement, which then judges nothing; None if not."""
 
 
 def _define() -> dict[str, MetricDefinition]:
@@ -63,8 +65,8 @@ def _define() -> dict[str, MetricDefinition]:
     def cost(unit: str, definition: str, higher_is_better: bool = False) -> MetricDefinition:
         return MetricDefinition(unit=unit, definition=definition, higher_is_better=higher_is_better)
 
-    def single(unit: str, definition: str) -> MetricDefinition:
-        return MetricDefinition(unit=unit, definition=definition, higher_is_better=False, sampled=False)
+    def single(unit: str, definition: str, higher_is_better: bool | None = False) -> MetricDefinition:
+        return MetricDefinition(unit=unit, definition=definition, higher_is_better=higher_is_better, sampled=False)
 
     return {
         "f1": quality("2C / (2C + 2W + O + H): harmonic mean of precision and recall over all judged fields"),
@@ -131,9 +133,27 @@ def _define() -> dict[str, MetricDefinition]:
         "calls_per_document": cost(
             "calls", "mean number of model calls behind an answer, failed ones included; OCR does not count"
         ),
-        "peak_vram_bytes": single("B", "highest device memory during inference, all devices summed"),
-        "energy_j": cost("J", "energy per document, from a counter over windows of at least 1 s"),
-        "j_per_output_tok": cost("J", "energy per generated token id"),
+        "peak_vram_bytes": single(
+            "B",
+            "highest device memory during inference less what was in use before the worker started, all devices "
+            "summed: what the driver tells in at least 3 samples, or the context and what the allocator reserved where "
+            "that is more: samples can miss a short peak",
+        ),
+        "energy_j": cost(
+            "J",
+            "energy of the accelerators, idle power included / answered documents: difference of the energy counter "
+            "where there is one, otherwise sampled power integrated; from requests of at least 1 s in all",
+        ),
+        "j_per_output_tok": cost("J", "the same energy / generated token ids"),
+        "mean_power_w": single("W", "the same energy / the time of these requests", None),
+        "output_tok_per_s_per_w": single("1/(s W)", "output_tok_per_s / mean_power_w", True),
+        "energy_closure": single(
+            "ratio",
+            "|counter - integrated power| / counter over the same requests; above 0.05 neither is to be believed",
+        ),
+        "idle_power_w": single(
+            "W", "mean power of the accelerators over the second before the worker was started", None
+        ),
     }
 
 
@@ -163,6 +183,13 @@ PAIRED_METRICS: Mapping[str, MetricDefinition] = MappingProxyType(
         "image_facts_rate": MetricDefinition(
             unit="ratio",
             definition="share of the answered documents whose image tokens are recorded and are tiles x tokens a tile",
+            higher_is_better=True,
+            sampled=False,
+        ),
+        "undisturbed_rate": MetricDefinition(
+            unit="ratio",
+            definition="share of the requests during which no process of others was on the device and nothing but its "
+            "own power cap held its clocks down, as far as the driver tells",
             higher_is_better=True,
             sampled=False,
         ),

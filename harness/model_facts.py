@@ -8,7 +8,7 @@ from typing import Any
 
 from harness.evidence import CellRecord, ReadingRecord
 
-__all__ = ["ImageFacts", "LinearLayers", "image_facts", "linear_layers", "loaded_facts", "number"]
+__all__ = ["ImageFacts", "LinearLayers", "by_device", "image_facts", "linear_layers", "loaded_facts", "number"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +44,17 @@ def number(facts: Mapping[str, Any], name: str) -> int | None:
     """A count or size among `facts`; None where it is missing or no whole number."""
     value = facts.get(name)
     return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
+
+
+def by_device(facts: Mapping[str, Any], name: str) -> Mapping[str, int]:
+    """A size that is told for each CUDA device, such as `weights_allocated_bytes`: device -> bytes, in their order."""
+    prefix = f"{name}."
+    found = {
+        key.removeprefix(prefix): value
+        for key in facts
+        if key.startswith(f"{prefix}cuda:") and (value := number(facts, key)) is not None
+    }
+    return dict(sorted(found.items(), key=lambda item: (len(item[0]), item[0])))
 
 
 def linear_layers(facts: Mapping[str, Any]) -> LinearLayers | None:

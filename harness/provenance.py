@@ -13,6 +13,7 @@ import re
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import psutil
@@ -49,8 +50,11 @@ _THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS
 # Words of a GPU's marketing name that do not tell its class: maker, brand, memory, form factor, MIG slice.
 _GPU_NOISE = re.compile(
     r"nvidia|tesla|quadro|geforce|generation|graphics|device|laptop|gpu|mig"
-    r"|sxm\d?|pcie|nvl|hbm\w*|\d+gi?b?|\dg\.\d+gb"
+    r"|sxm\d?|pcie|nvl|hbm\w*|\d+gi?b?|\dg\.\d+gb|\(nvgpu\)"
 )
+_GPU_SIZES = MappingProxyType({"v100": (16, 32), "a100": (40, 80)})
+"""GB of the cards that are sold under one name with several sizes of memory."""
+_JETSON = MappingProxyType({"orin": "jetson-orin", "thor": "jetson-thor"})
 
 
 def collect_provenance(root: Path) -> dict[str, Any]:
@@ -75,13 +79,15 @@ def collect_provenance(root: Path) -> dict[str, Any]:
 def device_class(provenance: Mapping[str, Any], *, device: str | None = None) -> str:
     """The class of hardware that budgets are written for: `cpu`, or a GPU such as `h200` or `rtx-4090`.
 
-    The class of the machine, or of the `device` that a cell runs on: a cell on `cpu` is `cpu` beside any GPU.
-    A machine with several kinds of GPU is `a100+t4`.
+    The class of the machine, or of the `device` that a cell runs on: a cell on `cpu` is `cpu` beside any GPU, and one
+    on `cuda:all` of two such GPUs is `h200-x2`. A GPU that is sold with several sizes of memory is named with its own
+    (`a100-40gb`). A machine with several kinds of GPU is `a100-40gb+t4`.
     """
     gpus = provenance.get("gpus") or []
     if device == "cpu" or not gpus:
         return "cpu"
-    return "+".join(sorted({_gpu_class(str(gpu["name"])) for gpu in gpus}))
+    found = "+".join(sorted({_gpu_class(str(gpu["name"]), gpu.get("memory_bytes")) for gpu in gpus}))
+    return f"{found}-x{len(gpus)}" if device == "cuda:all" and len(gpus) > 1 else found
 
 
 def allowed_cores() -> int:
@@ -91,10 +97,16 @@ def allowed_cores() -> int:
     return os.cpu_count() or 1
 
 
-def _gpu_class(name: str) -> str:
+def _gpu_class(name: str, memory_bytes: int | None = None) -> str:
     words = re.split(r"[\s\-/]+", name.casefold())
-    kept = [word for word in words if word and not _GPU_NOISE.fullmatch(word)]
-    return "-".join(kept) or "gpu"
+    kept = "-".join(word for word in words if word and not _GPU_NOISE.fullmatch(word)) or "gpu"
+    if kept not in _GPU_SIZES:
+        return _JETSON.get(kept, kept)
+    told = re.search(r"(\d+)\s?gi?b\b", name.casefold())
+    size = int(told[1]) if told else None if memory_bytes is None else memory_bytes / 1e9
+    if size is None:
+        return kept
+    return f"{kept}-{min(_GPU_SIZES[kept], key=lambda nominal: abs(nominal - size))}gb"
 
 
 def _cpu() -> dict[str, Any]:

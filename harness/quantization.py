@@ -52,6 +52,8 @@ class Quantization(StrEnum):
     """LLM.int8 (bitsandbytes), without the modules that the model's family names as sensitive, and `lm_head`."""
     INT8_ALL = "int8-all"
     """LLM.int8 of every linear layer, `lm_head` included, unless it is tied to the embedding."""
+    INT8_OFFLOAD = "int8-offload"
+    """As INT8, with the last quarter of the decoder layers in host memory, in 16 bits; a GPU's mode only."""
     NF4 = "nf4"
     """4-bit normal float with double quantisation (bitsandbytes), without `lm_head`."""
     FP4 = "fp4"
@@ -60,7 +62,12 @@ class Quantization(StrEnum):
     @property
     def is_int8(self) -> bool:
         """Whether linear layers become 8-bit."""
-        return self in (Quantization.INT8, Quantization.INT8_ALL)
+        return self in (Quantization.INT8, Quantization.INT8_ALL, Quantization.INT8_OFFLOAD)
+
+    @property
+    def skips_sensitive(self) -> bool:
+        """Whether LLM.int8 leaves the modules alone that the model's family names as sensitive."""
+        return self in (Quantization.INT8, Quantization.INT8_OFFLOAD)
 
     @property
     def is_four_bit(self) -> bool:
@@ -79,8 +86,10 @@ class DeviceCapability:
 
     kind: Literal["cpu", "cuda"]
     compute_capability: tuple[int, int] | None = None
-    """Of a CUDA device, such as (9, 0)."""
+    """Of a CUDA device, such as (9, 0); of several, the lowest."""
     name: str = "CPU"
+    devices: tuple[str, ...] = ()
+    """The CUDA devices that it stands for, such as `cuda:0`, as this process numbers them."""
     packs_four_bit: bool = False
     """Whether bitsandbytes repacks 4-bit weights for this processor (AVX512 with bf16) at their first use."""
 
@@ -102,25 +111,32 @@ def parse_quantization(name: str) -> Quantization:
 
 
 def device_capability(device: str) -> DeviceCapability:
-    """What `device` ("cpu", "cuda", "cuda:1") can do. Imports torch. Raises UnsupportedError if it is not there."""
+    """What `device` ("cpu", "cuda", "cuda:1", or "cuda:all" for all visible GPUs together) can do.
+
+    Imports torch. Raises UnsupportedError if it is not there.
+    """
     import torch
 
     if device == "cpu":
         bitsandbytes: Any = importlib.import_module("bitsandbytes")
         return DeviceCapability(kind="cpu", packs_four_bit=bool(bitsandbytes.functional.has_avx512bf16()))
-    match = re.fullmatch(r"cuda(?::(\d+))?", device)
+    match = re.fullmatch(r"cuda(?::(\d+|all))?", device)
     if match is None:
-        raise UnsupportedError(f"device {device!r} is not supported; use cpu, cuda, or cuda:N")
+        raise UnsupportedError(f"device {device!r} is not supported; use cpu, cuda, cuda:N, or cuda:all")
     if not torch.cuda.is_available():
         build = "this PyTorch was built without CUDA" if torch.version.cuda is None else "no usable GPU was found"
         raise UnsupportedError(f"device {device!r} was asked for, but {build}")
-    index = int(match[1] or 0)
-    if index >= torch.cuda.device_count():
-        raise UnsupportedError(f"device {device!r} was asked for, but there are {torch.cuda.device_count()} GPUs")
+    count = torch.cuda.device_count()
+    indices = list(range(count)) if match[1] == "all" else [int(match[1] or 0)]
+    if indices[-1] >= count:
+        raise UnsupportedError(f"device {device!r} was asked for, but there are {count} GPUs")
+    names = [torch.cuda.get_device_name(index) for index in indices]
+    counted = [name if (n := names.count(name)) == 1 else f"{n} x {name}" for name in dict.fromkeys(names)]
     return DeviceCapability(
         kind="cuda",
-        compute_capability=torch.cuda.get_device_capability(index),
-        name=torch.cuda.get_device_name(index),
+        compute_capability=min(torch.cuda.get_device_capability(index) for index in indices),
+        name=" + ".join(counted),
+        devices=tuple(f"cuda:{index}" for index in indices),
     )
 
 
@@ -133,6 +149,10 @@ def quantization_support(mode: Quantization, device: DeviceCapability) -> None:
     if mode is Quantization.NONE:
         raise UnsupportedError(
             "a model with weights needs a precision: one of " + ", ".join(sorted(set(Quantization) - {"none"}))
+        )
+    if mode is Quantization.INT8_OFFLOAD and (device.kind == "cpu" or len(device.devices) > 1):
+        raise UnsupportedError(
+            f"{mode} divides a model between one GPU and host memory; {device.name} is not one GPU: use int8"
         )
     if device.kind == "cpu":
         return
@@ -182,6 +202,8 @@ def quantization_config(
         return None
     transformers: Any = importlib.import_module("transformers")
     chosen: dict[str, Any] = {"load_in_8bit": True}
+    if mode is Quantization.INT8_OFFLOAD:
+        chosen["llm_int8_enable_fp32_cpu_offload"] = True  # 32 bits in name only: such layers get the model's dtype
     if mode.is_four_bit:
         chosen = {
             "load_in_4bit": True,

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-import math
 import statistics
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
+from harness.batching import batches, per_unit
 from harness.cells import Failure, Role
+from harness.device_use import CLOSURE_LIMIT, contamination, energy_metrics, load_contamination
 from harness.evidence import CellRecord, DocumentRecord, Evidence, MemoryPeak, ReadingRecord
+from harness.ledger import VramLedger, peak_vram, vram_ledgers
 from harness.metrics import METRICS, Metric, Status, measured, not_measured
 from harness.responses import ParsedResponse, parse_response
 from harness.scoring import DocumentScore, document_f1, rates, score_document
-from harness.statistics import Estimate, mean_interval, quantile_interval, ratio_interval, t_quantile
+from harness.statistics import Estimate, mean_interval, quantile_interval, ratio_interval
 
 __all__ = ["MINIMUM_MEMORY_SAMPLES", "CellResult", "batches", "cell_results", "memory_samples", "result_of"]
 
@@ -36,6 +39,8 @@ class CellResult:
     """Parsed answers by document."""
     scores: Mapping[str, DocumentScore]
     """Scored answers by document; none at all if they are `unjudged`."""
+    fixed_length: int | None = None
+    """Tokens that every answer was made to have; None if answers ended where the model ended them."""
 
     @property
     def failures(self) -> Counter[Failure]:
@@ -61,7 +66,7 @@ class CellResult:
     @property
     def unjudged(self) -> str | None:
         """Why the answers are not scored; None if they are."""
-        return _unjudged(self.loads)
+        return _unjudged(self.loads, self.fixed_length)
 
     def metrics(self, documents: Collection[str] | None = None) -> Mapping[str, Metric]:
         """Every metric of METRICS over the given documents (default: all)."""
@@ -75,9 +80,23 @@ class CellResult:
         )
         found["truncation_rate"] = measured("truncation_rate", _truncated(readings))
         found["accuracy_above_floor"] = measured("accuracy_above_floor", _above_floor(scores))
+        if calls := [r.calls for r in readings if r.latency_s is not None]:
+            found["calls_per_document"] = measured("calls_per_document", mean_interval(calls))
         attempted = [r for d, r in self.readings.items() if d in chosen]  # a peak before an out-of-memory is a peak
-        found |= _speed(readings) | _memory(attempted, self.loads)
+        found |= _disturbed(_speed(readings, self.loads), contamination(batches(readings)))
+        found |= _memory(attempted, self.loads) | _load(self.loads)
         return {name: found.get(name) or not_measured(name) for name in METRICS}
+
+    @property
+    def energy_closes(self) -> bool | None:
+        """Whether counter and integrated power agree within CLOSURE_LIMIT; None where either is missing."""
+        closure = self.metrics()["energy_closure"].value
+        return None if closure is None else closure <= CLOSURE_LIMIT
+
+    @property
+    def ledgers(self) -> Mapping[str, VramLedger]:
+        """Where device memory went, by device."""
+        return vram_ledgers(self.loads, self.readings.values())
 
     def field_metrics(self, fields: Collection[str], documents: Collection[str] | None = None) -> Mapping[str, Metric]:
         """Quality metrics restricted to some fields (and documents)."""
@@ -114,7 +133,13 @@ def _quantile(name: str, samples: Sequence[float], q: float) -> Metric:
     return measured(name, quantile_interval(samples, q)) if samples else not_measured(name)
 
 
-def _speed(readings: Iterable[ReadingRecord]) -> dict[str, Metric]:
+def _disturbed(found: Mapping[str, Metric], why: str | None) -> dict[str, Metric]:
+    """The same metrics, saying what disturbed them."""
+    return {name: replace(metric, contaminated=why) for name, metric in found.items()}
+
+
+def _speed(readings: Iterable[ReadingRecord], loads: Sequence[CellRecord]) -> dict[str, Metric]:
+    """What depends on time and power."""
     answered = [r for r in readings if r.latency_s is not None]
     latencies = [r.latency_s for r in answered if r.latency_s is not None]
     found = {name: _quantile(name, latencies, q) for name, q in _LATENCIES.items()}
@@ -127,39 +152,17 @@ def _speed(readings: Iterable[ReadingRecord]) -> dict[str, Metric]:
         found["latency_cv"] = _plain(
             "latency_cv", statistics.stdev(latencies) / statistics.fmean(latencies), len(latencies)
         )
-        found["docs_per_min"] = measured("docs_per_min", _per_minute(_seconds_per_document(answered)))
-    if answered:
-        found["calls_per_document"] = measured("calls_per_document", mean_interval([r.calls for r in answered]))
+        found["docs_per_min"] = measured("docs_per_min", _per_minute(per_unit(_durations(answered))))
+    found |= energy_metrics(batches(answered), loads)
+    speed, power = found.get("output_tok_per_s"), found.get("mean_power_w")
+    if speed and speed.value and power and power.value:
+        found["output_tok_per_s_per_w"] = _plain("output_tok_per_s_per_w", speed.value / power.value, power.n)
     return found
 
 
-def batches(readings: Iterable[ReadingRecord]) -> Sequence[Sequence[ReadingRecord]]:
-    """Readings by the request that they were part of, failures that belong to no batch alone.
-
-    The documents of a batch share its duration, which no two batches of one size share to the nanosecond.
-    """
-    found: dict[object, list[ReadingRecord]] = {}
-    for reading in readings:
-        alone = reading.batch_size == 1 or reading.latency_s is None
-        found.setdefault(reading.document if alone else (reading.batch_size, reading.latency_s), []).append(reading)
-    return list(found.values())
-
-
-def _seconds_per_document(answered: Sequence[ReadingRecord]) -> Estimate:
-    """Summed time over summed documents, with the linearised t interval of a ratio, whose unit is the request.
-
-    Cochran (1977), Sampling Techniques, eq. 6.13. For requests of one document each it is the mean with its interval.
-    """
-    requests = [(len(batch), batch[0].latency_s or 0.0) for batch in batches(answered)]
-    if all(size == 1 for size, _ in requests):
-        return mean_interval([seconds for _, seconds in requests])
-    k, n = len(requests), len(answered)
-    mean = sum(seconds for _, seconds in requests) / n
-    if k == 1:
-        return Estimate(mean, None, None, n, "t, by batch")
-    squares = sum((seconds - mean * size) ** 2 for size, seconds in requests)
-    half = t_quantile(0.95, k - 1) * math.sqrt(k / (k - 1) * squares) / n
-    return Estimate(mean, mean - half, mean + half, n, "t, by batch")
+def _durations(answered: Iterable[ReadingRecord]) -> Sequence[tuple[int, float]]:
+    """Documents and seconds of each request."""
+    return [(len(batch), batch[0].latency_s or 0.0) for batch in batches(answered)]
 
 
 def _token_rates(answered: Iterable[ReadingRecord]) -> dict[str, Metric]:
@@ -194,7 +197,9 @@ def _plain(name: str, value: float | None, n: int) -> Metric:
 
 
 def _memory(readings: Iterable[ReadingRecord], loads: Sequence[CellRecord]) -> dict[str, Metric]:
-    during = [batch[0].memory for batch in batches(readings)]
+    readings = list(readings)
+    requests = batches(readings)
+    during = [batch[0].memory for batch in requests]
     samples = memory_samples(during)
     found = {}
     if samples >= MINIMUM_MEMORY_SAMPLES:
@@ -202,10 +207,22 @@ def _memory(readings: Iterable[ReadingRecord], loads: Sequence[CellRecord]) -> d
         found["peak_anonymous_bytes"] = _plain(
             "peak_anonymous_bytes", _highest(m.anonymous_bytes for m in during), samples
         )
+    ledgers = vram_ledgers(loads, readings)
+    if (peak := peak_vram(ledgers)) is not None:
+        sampled = sum(ledger.samples for ledger in ledgers.values())
+        metric = _plain("peak_vram_bytes", peak, sampled)
+        found["peak_vram_bytes"] = replace(metric, contaminated=contamination(requests, only_foreign=True))
+    return found
+
+
+def _load(loads: Sequence[CellRecord]) -> dict[str, Metric]:
+    """What the first load that succeeded took."""
+    found = {}
     loaded = [c for c in loads if c.failure is None]
     if loaded:
         first = loaded[0]
-        found["load_s"] = _plain("load_s", first.load_s, 1)
+        load_s = _plain("load_s", first.load_s, 1)
+        found["load_s"] = replace(load_s, contaminated=load_contamination(loaded[:1]))
         found["load_peak_rss_bytes"] = _plain("load_peak_rss_bytes", first.memory.peak_rss_bytes, first.memory.samples)
         if isinstance(weights := first.facts.get("weights_bytes"), int):
             found["weights_bytes"] = Metric(value=weights, n=1, unit="B", status=Status.MEASURED)
@@ -229,11 +246,17 @@ def result_of(
     documents: Mapping[str, DocumentRecord],
     loads: Sequence[CellRecord],
     readings: Mapping[str, ReadingRecord],
+    *,
+    settings: Mapping[str, Any] | None = None,
 ) -> CellResult:
-    """Parse and score one cell's readings against the truth of `documents`."""
+    """Parse and score one cell's readings against the truth of `documents`.
+
+    `settings` are those that its pass recorded; answers that they made equally long are not scored.
+    """
+    length = (settings or {}).get("min_new_tokens") or None
     known = {d: readings[d] for d in documents if d in readings}
     responses = {d: parse_response(r.text) for d, r in known.items() if r.failure is None and r.text is not None}
-    scored = {} if _unjudged(loads) else responses
+    scored = {} if _unjudged(loads, length) else responses
     scores = {d: score_document(d, documents[d].truth, response) for d, response in scored.items()}
     return CellResult(
         cell=cell,
@@ -243,12 +266,15 @@ def result_of(
         readings=known,
         responses=responses,
         scores=scores,
+        fixed_length=length,
     )
 
 
-def _unjudged(loads: Iterable[CellRecord]) -> str | None:
+def _unjudged(loads: Iterable[CellRecord], fixed_length: int | None) -> str | None:
     if any(load.facts.get("random_weights") is True for load in loads):
         return "random weights: their answers say nothing about the model, and are not scored"
+    if fixed_length is not None:
+        return f"every answer was made {fixed_length} tokens long: they cost what such answers cost, and are not scored"
     return None
 
 
@@ -258,5 +284,5 @@ def cell_results(evidence: Evidence) -> Mapping[str, CellResult]:
     for cell, asked in evidence.passes.items():
         documents = {d: evidence.documents[d] for d in asked.documents if d in evidence.documents}
         loads, readings = evidence.cells.get(cell, []), evidence.readings.get(cell, {})
-        found.append(result_of(cell, asked.role, documents, loads, readings))
+        found.append(result_of(cell, asked.role, documents, loads, readings, settings=asked.settings))
     return {r.cell: r for r in sorted(found, key=lambda r: list(Role).index(r.role))}

@@ -87,13 +87,17 @@ def _quantized_bytes(mode: Quantization, rows: int, columns: int, packed: bool) 
     return -(-weights // 2) + of_scales + _OFFSET_BYTES + _CODE_BYTES
 
 
-def measure_weight_bytes(model: nn.Module) -> int:
-    """Bytes of the tensors that a loaded model holds: parameters, buffers and quantisation state.
+def measure_weight_bytes(model: nn.Module) -> Mapping[str, int]:
+    """Bytes of the tensors that a loaded model holds, by device: parameters, buffers and quantisation state.
 
-    Tensors over the same memory (tied weights, shared tables) count once.
+    Tensors over the same memory (tied weights, shared tables) count once. What accelerate keeps in host memory for a
+    module that runs elsewhere counts as `cpu`.
     """
     tensors = {(str(t.device), t.data_ptr(), t.nbytes) for t in _held_tensors(model) if t.device.type != "meta"}
-    return sum(size for _, _, size in tensors)
+    found: dict[str, int] = {}
+    for device, _, size in sorted(tensors):
+        found[device] = found.get(device, 0) + size
+    return found
 
 
 def _held_tensors(model: nn.Module) -> Iterator[torch.Tensor]:
@@ -102,6 +106,7 @@ def _held_tensors(model: nn.Module) -> Iterator[torch.Tensor]:
     for module in model.modules():
         yield from module.parameters(recurse=False)
         yield from module.buffers(recurse=False)
+        yield from _offloaded_tensors(module)
         weight = getattr(module, "weight", None)
         # bitsandbytes: 4-bit keeps its scales with the weight; 8-bit moves them to `state` at the first use.
         holders: list[Any] = [getattr(module, "state", None), weight]
@@ -112,3 +117,13 @@ def _held_tensors(model: nn.Module) -> Iterator[torch.Tensor]:
                 tensor = getattr(holder, "__dict__", {}).get(key)
                 if isinstance(tensor, torch.Tensor):
                     yield tensor
+
+
+def _offloaded_tensors(module: nn.Module) -> Iterator[torch.Tensor]:
+    hook = getattr(module, "_hf_hook", None)
+    for part in getattr(hook, "hooks", [hook]):  # accelerate chains several in one
+        kept = getattr(part, "weights_map", None)
+        if kept is not None:
+            yield from (kept[name] for name, _ in module.named_parameters(recurse=False))
+            if getattr(part, "offload_buffers", False):
+                yield from (kept[name] for name, _ in module.named_buffers(recurse=False))

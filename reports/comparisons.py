@@ -85,22 +85,30 @@ class Comparison:
         return self.family == 1 or (self.p is not None and self.p <= SIGNIFICANCE)
 
 
-def _log_latency(result: CellResult) -> Mapping[str, float]:
-    readings = result.readings.items()
-    return {d: math.log(r.latency_s) for d, r in readings if r.failure is None and r.latency_s and r.latency_s > 0}
+def _log_times(metric: str, result: CellResult) -> Mapping[str, float]:
+    clean = {
+        d: r
+        for d, r in result.readings.items()
+        if r.failure is None and not any(device.is_contaminated for device in r.devices)
+    }
+    times = {d: r.latency_s if metric == "latency_s" else r.phases.get(metric) for d, r in clean.items()}
+    return {d: math.log(seconds) for d, seconds in times.items() if seconds is not None and seconds > 0}
 
 
 def compare(metric: str, a: CellResult, b: CellResult) -> Comparison:
-    """Compare two cells on `f1` (mean difference of document F1) or `latency_s` (geometric mean ratio)."""
+    """Compare two cells on `f1` (mean difference of document F1), or a time (geometric mean ratio).
+
+    Times are `latency_s` and the phases of a reading, such as `tpot_s`; those of a disturbed device are left out.
+    """
     if metric == "f1":
         return _difference(a.cell, b.cell, paired_difference(a.document_f1(), b.document_f1()))
-    found = paired_difference(_log_latency(a), _log_latency(b))
+    found = paired_difference(_log_times(metric, a), _log_times(metric, b))
 
     def ratio(log: float | None) -> float | None:
         return None if log is None else math.exp(log)
 
     return Comparison(
-        metric="latency_s",
+        metric=metric,
         scale=Scale.RATIO,
         a=a.cell,
         b=b.cell,
@@ -151,12 +159,13 @@ def oriented(comparisons: Sequence[Comparison], metric: str, a: str, b: str) -> 
 
 
 def compare_all(candidates: Sequence[CellResult]) -> Sequence[Comparison]:
-    """Every pair of candidates, in order, on F1 and then on latency."""
+    """Every pair of candidates, in order, on F1 and then on latency, unless their output lengths were fixed unlike."""
     scored = [c for c in candidates if c.scores]
     return [
         compare(metric, a, b)
         for metric, cells in (("f1", scored), ("latency_s", candidates))
         for a, b in itertools.combinations(cells, 2)
+        if metric == "f1" or a.fixed_length == b.fixed_length
     ]
 
 

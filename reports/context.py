@@ -10,9 +10,9 @@ from typing import Any
 from harness.cells import Failure
 from harness.gates import BLIND_RECALL_LIMIT, Verdict, judge_blind
 from harness.scoring import SCORER_VERSION
-from reports.formatting import MISSING, escape, format_bytes, format_metric, format_percent, table
+from reports.formatting import MISSING, escape, format_bytes, format_percent, table
 from reports.summary import CellSummary, Summary, by_model
-from reports.tables import cell_name
+from reports.tables import cell_name, scored
 
 __all__ = ["cautions", "controls_table", "headline", "provenance_table"]
 
@@ -104,6 +104,13 @@ def cautions(summary: Summary) -> Sequence[str]:
         )
     if random := [cell_name(c) for c in summary.candidates if c.is_random]:
         found.append(f"Of random weights, so that only times and bytes mean anything: {', '.join(random)}.")
+    found += [
+        f"Times of {cell_name(cell)} judge nothing: {escape(why, 300)}."
+        for cell in summary.cells
+        if (why := cell.metrics["latency_s"].contaminated)
+    ]
+    if fixed := [cell_name(c) for c in summary.candidates if c.unscored and not c.is_random and c.overall.answered]:
+        found.append(f"Answers made equally long, whatever they say, and so not scored: {', '.join(fixed)}.")
     return found
 
 
@@ -128,7 +135,7 @@ def controls_table(controls: Sequence[CellSummary]) -> str:
     for cell in controls:
         expected, verdict = _control_verdict(cell)
         m = cell.metrics
-        shown = [format_metric(m[n]) for n in ("accuracy", "floor_accuracy", "accuracy_above_floor", "recall")]
+        shown = [scored(cell, n) for n in ("accuracy", "floor_accuracy", "accuracy_above_floor", "recall")]
         rows.append([cell_name(cell), expected, *shown, str(m["accuracy"].n), verdict])
     header = [
         "Control",
@@ -145,8 +152,9 @@ def controls_table(controls: Sequence[CellSummary]) -> str:
 
 def _control_verdict(cell: CellSummary) -> tuple[str, str]:
     m = cell.metrics
-    if cell.is_random:
-        return "nothing: its weights are random", "not judged"
+    if cell.unscored:
+        why = "its weights are random" if cell.is_random else "its answers were made equally long"
+        return f"nothing: {why}", "not judged"
     if cell.cell.startswith("blind:"):
         expected = f"recall of at most {format_percent(BLIND_RECALL_LIMIT)} %: it was shown blank pages"
         return expected, _BLIND_WORDS[judge_blind(m).verdict]

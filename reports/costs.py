@@ -2,15 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from statistics import median
+from types import MappingProxyType
 
+from harness.evidence import CellRecord
 from harness.results import MINIMUM_MEMORY_SAMPLES, batches, memory_samples
 from reports.formatting import MISSING, escape, format_metric, format_seconds, table
 from reports.summary import CellSummary
 from reports.tables import cell_name
 
-__all__ = ["latency_table", "load_table", "memory_table", "phases_table", "rates_table"]
+__all__ = [
+    "latency_table",
+    "load_table",
+    "loads_by_cache",
+    "memory_table",
+    "phases_table",
+    "rates_table",
+    "unmeasured_rates",
+]
+
+_TOKEN_RATES = MappingProxyType(
+    {
+        "ttft_s": "First token p50",
+        "tpot_s": "Per output token p50",
+        "output_tok_per_s": "Output tokens/s",
+        "prompt_tok_per_s": "Prompt tokens/s",
+    }
+)
+_ENERGIES = MappingProxyType({"energy_j": "Energy per document", "j_per_output_tok": "Energy per output token"})
+"""In a section of their own, where measured."""
 
 
 def latency_table(cells: Sequence[CellSummary]) -> str:
@@ -46,31 +67,58 @@ def _phases(cell: CellSummary) -> Mapping[str, Sequence[float]]:
 
 
 def rates_table(cells: Sequence[CellSummary]) -> str:
-    """Token and energy rates: the columns that some cell has, and the names of those that none has."""
-    names = {
-        "ttft_s": "First token p50",
-        "tpot_s": "Per output token p50",
-        "output_tok_per_s": "Output tokens/s",
-        "prompt_tok_per_s": "Prompt tokens/s",
-        "energy_j": "Energy per document",
-        "j_per_output_tok": "Energy per output token",
-    }
-    shown = [n for n in names if any(c.metrics[n].value is not None for c in cells)]
+    """Rates of tokens: the columns that some cell has; empty if none has any."""
+    shown = _told(_TOKEN_RATES, cells)
     rows = [[cell_name(c), *(format_metric(c.metrics[n]) for n in shown)] for c in cells]
-    parts = [table(["Cell", *(names[n] for n in shown)], rows, "lr")] if shown else []
-    if absent := [title for n, title in names.items() if n not in shown]:
-        parts.append(f"Not measured by any cell: {', '.join(absent)}.\n")
-    return "\n".join(parts)
+    return table(["Cell", *(_TOKEN_RATES[n] for n in shown)], rows, "lr") if shown else ""
+
+
+def unmeasured_rates(cells: Sequence[CellSummary]) -> str:
+    """Names what no cell has, of token rates and energy; empty if nothing is missing."""
+    names = {**_TOKEN_RATES, **_ENERGIES}
+    told = _told(names, cells)
+    absent = [title for n, title in names.items() if n not in told]
+    return f"Not measured by any cell: {', '.join(absent)}.\n" if absent else ""
+
+
+def _told(names: Iterable[str], cells: Sequence[CellSummary]) -> Sequence[str]:
+    return [n for n in names if any(c.metrics[n].value is not None for c in cells)]
 
 
 def load_table(cells: Sequence[CellSummary]) -> str:
-    """Loading, which is never part of a latency."""
+    """Loading, which is never part of a latency; cold or warm, where any backend tells."""
+    caches = {c.cell: cache for c in cells if (cache := loads_by_cache(c.result.loads))}
     rows = []
     for cell in cells:
         found = [format_metric(cell.metrics[n]) for n in ("load_s", "load_peak_rss_bytes", "weights_bytes")]
         restarts = sum(c.restart > 0 for c in cell.result.loads)
-        rows.append([cell_name(cell), *found, str(restarts)])
-    return table(["Cell", "Load", "Peak RSS while loading", "Weights", "Restarts"], rows, "lr")
+        told = [_by_cache(caches.get(cell.cell, {}))] if caches else []
+        rows.append([cell_name(cell), found[0], *told, *found[1:], str(restarts)])
+    by_cache = ["Loads by state of the file cache"] if caches else []
+    note = (
+        "\nCold: less than 5 % of the checkpoint's bytes were in the file cache before loading; warm: more than 95 %.\n"
+        if caches
+        else ""
+    )
+    return table(["Cell", "Load", *by_cache, "Peak RSS while loading", "Weights", "Restarts"], rows, "lr") + note
+
+
+def loads_by_cache(loads: Sequence[CellRecord]) -> Mapping[str, Sequence[float]]:
+    """Seconds of each load that succeeded, by how much of the checkpoint the file cache held: cold, partly, warm."""
+    found: dict[str, list[float]] = {}
+    for load in loads:
+        cache = load.facts.get("file_cache")
+        if load.failure is None and load.load_s is not None and isinstance(cache, str):
+            found.setdefault(cache, []).append(load.load_s)
+    return found
+
+
+def _by_cache(found: Mapping[str, Sequence[float]]) -> str:
+    shown = (
+        f"{escape(cache)} {format_seconds(median(times))}{f' (median of {len(times)})' if len(times) > 1 else ''}"
+        for cache, times in found.items()
+    )
+    return ", ".join(shown) or MISSING
 
 
 def memory_table(cells: Sequence[CellSummary]) -> str:

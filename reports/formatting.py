@@ -17,6 +17,7 @@ __all__ = [
     "format_interval",
     "format_metric",
     "format_percent",
+    "format_rate",
     "format_seconds",
     "format_value",
     "plain",
@@ -74,6 +75,11 @@ def _significant(value: float, digits: int = 3) -> str:
     if value == 0 or not math.isfinite(value):
         return f"{value:g}"
     return f"{value:.{max(0, digits - 1 - math.floor(math.log10(abs(value))))}f}"
+
+
+def format_rate(value: float) -> str:
+    """`0.790`, `27.4`, `1200`: three significant digits, for a column whose head has the unit."""
+    return _significant(value)
 
 
 def format_seconds(seconds: float) -> str:

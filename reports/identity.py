@@ -12,7 +12,7 @@ def identity_of(result: CellResult) -> Cell | None:
     """Model, precision and way of running of a result, as its loads tell them; None if it was never loaded."""
     if not result.loads:
         return None
-    load = result.loads[-1]
+    load, marks = result.loads[-1], result.cell.split("~")[1:]
     return Cell(
         model=load.model,
         quantization=load.quantization,
@@ -21,5 +21,7 @@ def identity_of(result: CellResult) -> Cell | None:
         batch_size=load.batch_size,
         strategy=load.strategy,
         repeat=load.repeat,
+        weights="dummy" if "dummy" in marks else "real",
+        sweep="sweep" in marks,
         role=load.role,
     )

@@ -8,13 +8,18 @@ from harness.evidence import GateRecord
 from harness.gates import Verdict
 from reports import context, costs, method, mistakes, tables
 from reports.comparisons import against_leaders
+from reports.contamination import contamination_parts
+from reports.device_memory import device_memories, device_memory_parts
+from reports.energy import energy_parts
 from reports.figures import Figure
 from reports.formatting import escape, format_full
 from reports.images import preprocessing_parts
+from reports.models import models_parts
 from reports.quantization import quantization_parts
 from reports.repeats import determinism_parts
 from reports.strategies import strategies_parts
-from reports.summary import CellSummary, Slice, Summary
+from reports.summary import CellSummary, Slice, Summary, by_length
+from reports.throughput import throughput_parts
 
 __all__ = ["report_markdown"]
 
@@ -31,6 +36,7 @@ def report_markdown(summary: Summary, figures: Sequence[Figure], log: str) -> st
         context.headline(summary),
         _cautions(summary),
         _summary(summary),
+        _titled("Models", models_parts(summary.candidates)),
         _overall(summary, drawn),
         _groups(summary, drawn),
         _fields(summary, drawn),
@@ -39,6 +45,9 @@ def report_markdown(summary: Summary, figures: Sequence[Figure], log: str) -> st
         _mistakes(summary),
         _failures(summary),
         _costs(summary, drawn),
+        _titled("Device memory", device_memory_parts(device_memories(summary.cells), drawn)),
+        _titled("Throughput", throughput_parts(summary.sweeps, drawn)),
+        _titled("Energy", energy_parts(summary.cells)),
         _titled("Preprocessing", preprocessing_parts(summary.candidates)),
         _titled("Determinism", determinism_parts(summary.repeats, [c.result for c in summary.candidates])),
         _controls(summary),
@@ -81,7 +90,7 @@ def _summary(summary: Summary) -> str:
     return _section(
         "Summary",
         answers,
-        tables.main_table(summary.candidates) if len(summary.candidates) > 1 else "",
+        *(_main_tables(summary.candidates) if len(summary.candidates) > 1 else []),
         verdicts,
         _unsettled(gates) if len(gates) > _GATES else tables.gates_table(gates) if gates else "",
         "### Candidates against each other\n" if compared else "",
@@ -90,6 +99,16 @@ def _summary(summary: Summary) -> str:
         else "",
         compared,
     )
+
+
+def _main_tables(cells: Sequence[CellSummary]) -> Sequence[str]:
+    """One table for each output length: the times of unlike lengths do not belong beside each other."""
+    groups = by_length(cells)
+    return [
+        part
+        for length, members in groups.items()
+        for part in (tables.length_note(length, groups), tables.main_table(members))
+    ]
 
 
 def _unsettled(gates: Sequence[GateRecord]) -> str:
@@ -218,21 +237,35 @@ def _costs(summary: Summary, drawn: Mapping[str, str]) -> str:
     cells = summary.cells
     if not cells:
         return ""
-    phases = costs.phases_table(cells)
+    watched = contamination_parts(cells)
     return _section(
         "Latency and memory",
         "### Latency\n",
-        costs.latency_table(cells),
-        drawn.get("latency", ""),
-        phases and "Median of each phase of a reading, as the backend tells them apart:\n",
-        phases,
-        costs.rates_table(cells),
+        *_latencies(cells, drawn),
+        *(["### Contamination\n", *watched] if watched else []),
         "### Loading\n",
         costs.load_table(cells),
         "### Memory\n",
         costs.memory_table(cells),
         drawn.get("memory", ""),
     )
+
+
+def _latencies(cells: Sequence[CellSummary], drawn: Mapping[str, str]) -> Sequence[str]:
+    """Tables of times, apart for each output length that was fixed; the figure after the first."""
+    groups = by_length(cells)
+    parts = []
+    for i, (length, members) in enumerate(groups.items()):
+        phases = costs.phases_table(members)
+        parts += [
+            tables.length_note(length, groups),
+            costs.latency_table(members),
+            "" if i else drawn.get("latency", ""),
+            phases and "Median of each phase of a reading, as the backend tells them apart:\n",
+            phases,
+            costs.rates_table(members),
+        ]
+    return [*parts, costs.unmeasured_rates(cells)]
 
 
 def _controls(summary: Summary) -> str:

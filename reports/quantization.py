@@ -6,10 +6,11 @@ from collections.abc import Mapping, Sequence
 
 from harness.model_facts import linear_layers, loaded_facts, number
 from reports.comparisons import Comparison
+from reports.fit import fit_parts, mode_costs
 from reports.formatting import MISSING, escape, format_bytes, format_metric, format_percent, table
 from reports.recovery import Change, Recovery
 from reports.summary import CellSummary, Summary
-from reports.tables import difference, f1_or_random, ratio
+from reports.tables import difference, ratio, scored
 
 __all__ = ["quantization_parts"]
 
@@ -30,6 +31,7 @@ def quantization_parts(summary: Summary, drawn: Mapping[str, str]) -> Sequence[s
         _INTRODUCTION,
         _recovery_table(found, cells),
         drawn.get("quantization", ""),
+        *(["### Quantization strategies\n", *costs] if (costs := fit_parts(mode_costs(summary))) else []),
         "### What changed, by field\n",
         "Fields that the reference got right and the precision did not, and the other way round, by documents.\n",
         _flips_table(found) or "No two precisions of a model have scored answers to compare.\n",
@@ -47,12 +49,12 @@ def _recovery_table(found: Sequence[Recovery], cells: Mapping[str, CellSummary])
         rows.append(
             [
                 escape(r.cell),
-                f1_or_random(cell),
+                scored(cell, "f1"),
                 _against(r.f1),
                 f"**{r.change}**" if r.change is Change.LOWER else r.change.value,
                 "" if r.f1 is None or r.f1.p is None else f"{r.f1.p:.2g}",
                 "" if r.pairing is None else str(len(r.pairing.documents)),
-                _same_text(r),
+                "" if cell.unscored else _same_text(r),
                 "" if r.latency is None else ratio(r.latency),
                 format_metric(cell.metrics["weights_bytes"]),
                 format_metric(cell.metrics["peak_rss_bytes"]),
@@ -79,7 +81,7 @@ def _flips_table(found: Sequence[Recovery]) -> str:
             *map(_flips, (r.pairing.right_to_wrong, r.pairing.wrong_to_right)),
         ]
         for r in found
-        if r.pairing is not None and r.f1 is not None
+        if r.pairing is not None and r.pairing.documents and r.f1 is not None
     ]
     return table(["Cell", "Against", "Right to wrong", "Wrong to right"], rows, "l") if rows else ""
 

@@ -37,7 +37,9 @@ class Recovery:
     f1: Comparison | None
     """Document F1 against the reference; p is adjusted for the precisions of this model."""
     latency: Comparison | None
-    """Latency as a ratio to the reference's."""
+    """Latency as a ratio to the reference's; None where the two had other output lengths."""
+    tpot: Comparison | None
+    """Time per output token likewise."""
 
     @property
     def change(self) -> Change:
@@ -62,9 +64,10 @@ def recoveries(candidates: Sequence[CellResult]) -> Sequence[Recovery]:
 
 
 def _family(members: Sequence[tuple[Cell, CellResult]]) -> Sequence[Recovery]:
-    """The precisions of one model that was run in one way."""
+    """The precisions of one model that was run in one way; one that answered nothing is no reference."""
     results = dict(members)
-    reference = reference_of(replace(members[0][0], quantization=""), results)
+    able = {identity: result for identity, result in members if result.answered}
+    reference = reference_of(replace(members[0][0], quantization=""), able or results)
     base = None if reference is None else results[reference]
     found = [_recovery(identity, result, base) for identity, result in members]
     tested = [r.f1 for r in found if r.f1 is not None]
@@ -80,12 +83,15 @@ def _recovery(identity: Cell, result: CellResult, base: CellResult | None) -> Re
         pairing=None,
         f1=None,
         latency=None,
+        tpot=None,
     )
     if base is None or base is result:
         return recovery
+    alike = result.fixed_length == base.fixed_length
     return replace(
         recovery,
         pairing=pair(result, base, common_documents(result, base)),
         f1=None if result.unjudged else compare("f1", result, base),
-        latency=compare("latency_s", result, base),
+        latency=compare("latency_s", result, base) if alike else None,
+        tpot=compare("tpot_s", result, base) if alike else None,
     )

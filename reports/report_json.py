@@ -7,17 +7,24 @@ import re
 from dataclasses import asdict, fields
 from typing import Any
 
+from harness.ledger import VramLedger
 from harness.metrics import Metric
 from harness.pairing import Pairing
 from harness.scoring import SCORER_VERSION, Counts
+from reports.contamination import contamination_of
+from reports.costs import loads_by_cache
+from reports.device_memory import DeviceMemory, device_memories
+from reports.energy import ENERGY_METRICS, with_energy
+from reports.fit import mode_costs
+from reports.models import loaded_models
 from reports.recovery import Recovery
 from reports.repeats import Repeat
 from reports.summary import CellSummary, Slice, Summary
 
 __all__ = ["REPORT_SCHEMA", "report_json"]
 
-REPORT_SCHEMA = 1
-"""Raised when a reader of report.json would have to change."""
+REPORT_SCHEMA = 2
+"""Raised when a reader of report.json would have to change. 2: models, devices, sweeps, energy; a ratio of `tpot`."""
 
 
 def report_json(summary: Summary) -> str:
@@ -26,11 +33,17 @@ def report_json(summary: Summary) -> str:
         "schema": REPORT_SCHEMA,
         "provenance": _provenance(summary),
         "corpus": _corpus(summary),
+        "models": [asdict(m) for m in loaded_models(summary.candidates)],
         "cells": [_cell(c) for c in summary.cells],
         "gates": [asdict(g) for g in summary.evidence.gates],
         "comparisons": [asdict(c) for c in summary.comparisons],
         "winners": [asdict(w) for w in summary.winners],
         "quantization": [_recovery(r) for r in summary.recoveries],
+        "quantization_strategies": [asdict(c) for c in mode_costs(summary)],
+        "device_memory": [_device_memory(m) for m in device_memories(summary.cells)],
+        "throughput": [asdict(s) for s in summary.sweeps],
+        "energy": _energy(summary),
+        "contamination": [asdict(c) for cell in summary.cells if (c := contamination_of(cell.result)) is not None],
         "checks": [_repeat(r) for r in summary.repeats],
     }
     text = json.dumps(found, indent=1, ensure_ascii=True, allow_nan=False)
@@ -80,9 +93,13 @@ def _cell(cell: CellSummary) -> dict[str, Any]:
         "role": cell.result.role.value,
         "status": cell.result.status,
         "unjudged": cell.result.unjudged,
-        "identity": None if cell.identity is None else {k: v for k, v in asdict(cell.identity).items() if k != "role"},
+        "identity": None
+        if cell.identity is None
+        else {k: v for k, v in asdict(cell.identity).items() if k not in ("role", "sweep")},
         "documents": cell.overall.documents,
         "answered": cell.overall.answered,
+        "output_tokens_fixed": cell.fixed_length,
+        "loads_s": {cache: list(times) for cache, times in loads_by_cache(cell.result.loads).items()},
         "metrics": _metrics(cell.overall),
         "fields": {n: {"f1": _metric(s.metrics["f1"]), **_counts(s)} for n, s in cell.fields.items()},
         "categories": {n: _group(s) for n, s in cell.categories.items()},
@@ -92,6 +109,27 @@ def _cell(cell: CellSummary) -> dict[str, Any]:
     }
 
 
+def _device_memory(memory: DeviceMemory) -> dict[str, Any]:
+    return {
+        "cell": memory.cell,
+        "devices": [_ledger(ledger) for ledger in memory.devices],
+        "total": _ledger(memory.total),
+        "predicted_weights": _metric(memory.predicted_weights),
+        "allocator_peaks": memory.requests,
+    }
+
+
+def _ledger(ledger: VramLedger) -> dict[str, Any]:
+    return {**asdict(ledger), "unexplained": ledger.unexplained, "closes": ledger.closes}
+
+
+def _energy(summary: Summary) -> list[dict[str, Any]]:
+    return [
+        {"cell": c.cell, **{name: _metric(c.metrics[name]) for name in ENERGY_METRICS}}
+        for c in with_energy(summary.cells)
+    ]
+
+
 def _recovery(r: Recovery) -> dict[str, Any]:
     return {
         "cell": r.cell,
@@ -99,6 +137,7 @@ def _recovery(r: Recovery) -> dict[str, Any]:
         "change": r.change.value,
         "f1": None if r.f1 is None else asdict(r.f1),
         "latency": None if r.latency is None else asdict(r.latency),
+        "tpot": None if r.tpot is None else asdict(r.tpot),
         "pairing": None if r.pairing is None else _pairing(r.pairing),
     }
 

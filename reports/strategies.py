@@ -11,8 +11,8 @@ from harness.cells import Cell
 from harness.evidence import ReadingRecord
 from reports.comparisons import Comparison, adjusted, compare
 from reports.formatting import MISSING, escape, format_metric, table
-from reports.summary import CellSummary
-from reports.tables import difference, f1_or_random, ratio
+from reports.summary import CellSummary, by_length
+from reports.tables import difference, length_note, ratio, scored
 
 __all__ = ["strategies_parts"]
 
@@ -32,8 +32,9 @@ def strategies_parts(candidates: Sequence[CellSummary]) -> Sequence[str]:
     if len(asked) < 2:
         return []
     families = {replace(i, strategy=_SINGLE) for i in cells if i.strategy != _SINGLE}
-    shown = [c for i, c in cells.items() if replace(i, strategy=_SINGLE) in families]
-    return [_INTRODUCTION, _table(shown, cells)]
+    groups = by_length([c for i, c in cells.items() if replace(i, strategy=_SINGLE) in families])
+    tables = (part for length, shown in groups.items() for part in (length_note(length, groups), _table(shown, cells)))
+    return [_INTRODUCTION, *tables]
 
 
 def _table(shown: Sequence[CellSummary], cells: Mapping[Cell, CellSummary]) -> str:
@@ -52,7 +53,7 @@ def _table(shown: Sequence[CellSummary], cells: Mapping[Cell, CellSummary]) -> s
                 _attempts(answered),
                 format_metric(cell.metrics["latency_s"]),
                 "" if speed is None else ratio(speed),
-                f1_or_random(cell),
+                scored(cell, "f1"),
                 "" if quality is None else difference(quality),
                 "" if quality is None or quality.p is None else f"{quality.p:.2g}",
                 "" if quality is None else str(quality.n),
@@ -87,6 +88,6 @@ def _against_single(
     for cell in shown:
         identity = cell.identity
         single = None if identity is None else cells.get(replace(identity, strategy=_SINGLE))
-        if single is not None and single is not cell and not (metric == "f1" and cell.is_random):
+        if single is not None and single is not cell and not (metric == "f1" and cell.unscored):
             found.append(compare(metric, cell.result, single.result))
     return {c.a: c for c in adjusted(found)}

@@ -21,9 +21,10 @@ from reports.comparisons import Comparison, compare_all
 from reports.identity import identity_of
 from reports.recovery import Recovery, recoveries
 from reports.repeats import Repeat, repeats
+from reports.throughput import SweepStep, sweep_steps
 from reports.winners import Winner, winners
 
-__all__ = ["GROUP_METRICS", "CellSummary", "Slice", "Summary", "by_model", "summarise"]
+__all__ = ["GROUP_METRICS", "CellSummary", "Slice", "Summary", "by_length", "by_model", "summarise"]
 
 GROUP_METRICS = tuple(METRICS)[: tuple(METRICS).index("latency_s") + 1]
 """What is told of each stratum and document kind: quality and the median latency."""
@@ -72,7 +73,20 @@ class CellSummary:
     @property
     def is_random(self) -> bool:
         """Whether its weights were drawn and not trained: good for times and bytes alone."""
-        return self.result.unjudged is not None
+        dummy = self.identity is not None and self.identity.weights == "dummy"
+        return dummy or any(load.facts.get("random_weights") is True for load in self.result.loads)
+
+    @property
+    def fixed_length(self) -> int | None:
+        """How many tokens every answer was made to have; None where the model ended its answers itself."""
+        return self.result.fixed_length
+
+    @property
+    def unscored(self) -> str | None:
+        """What stands where an accuracy would be, for answers that are not scored; None if they are."""
+        if self.is_random:
+            return "random weights"
+        return None if self.result.unjudged is None else "fixed length"
 
     @property
     def metrics(self) -> Mapping[str, Metric]:
@@ -94,6 +108,8 @@ class Summary:
     """Every candidate with a precision, beside the same model in the reference precision."""
     repeats: Sequence[Repeat]
     """Runs made only to be compared with a candidate: in batches, or once more."""
+    sweeps: Sequence[SweepStep]
+    """Steps of batch sweeps."""
 
     @property
     def candidates(self) -> Sequence[CellSummary]:
@@ -146,6 +162,12 @@ def by_model(cells: Sequence[CellSummary]) -> Mapping[str, Sequence[CellSummary]
     for cell in cells:
         found.setdefault(cell.cell if cell.identity is None else cell.identity.model, []).append(cell)
     return found
+
+
+def by_length(cells: Sequence[CellSummary]) -> Mapping[int | None, Sequence[CellSummary]]:
+    """Cells by the output length that they were made to keep, those that were free (None) first."""
+    lengths = sorted({c.fixed_length for c in cells}, key=lambda length: length or 0)
+    return {length: [c for c in cells if c.fixed_length == length] for length in lengths}
 
 
 def _summarise_cell(result: CellResult) -> CellSummary:
@@ -209,4 +231,5 @@ def summarise(evidence: Evidence) -> Summary:
         winners=winners(candidates, comparisons),
         recoveries=recoveries(candidates),
         repeats=repeats(every),
+        sweeps=sweep_steps(evidence),
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import astuple
 
 from harness.evidence import GateRecord
@@ -24,14 +24,15 @@ __all__ = [
     "comparisons_table",
     "counts_table",
     "difference",
-    "f1_or_random",
     "fields_table",
     "gates_table",
     "groups_table",
+    "length_note",
     "line_items_table",
     "main_table",
     "quality_table",
     "ratio",
+    "scored",
 ]
 
 _VERDICTS = {
@@ -72,19 +73,19 @@ def gates_table(gates: Sequence[GateRecord]) -> str:
 def main_table(cells: Sequence[CellSummary]) -> str:
     """What decides, a row a cell: quality, time, memory and bytes, and of how many of the documents."""
     most = max(c.overall.documents for c in cells)
-    names = ("latency_s", "latency_p95_s", "peak_rss_bytes", "weights_bytes")
+    device = any(c.metrics["peak_vram_bytes"].value is not None for c in cells)
+    names = ["latency_s", "latency_p95_s", "peak_rss_bytes", *(["peak_vram_bytes"] if device else []), "weights_bytes"]
     rows = [
         [
             cell_name(c),
-            f1_or_random(c),
-            format_metric(c.metrics["hallucination_rate"]),
+            *(scored(c, n) for n in ("f1", "hallucination_rate")),
             *(format_metric(c.metrics[n]) for n in names),
             _answered(c.overall) + (f", a part of {most}" if c.overall.documents < most else ""),
         ]
         for c in cells
     ]
-    header = ["Cell", "F1 % [95 %]", "Hallucination %", "Latency p50", "p95", "Peak RSS", "Weights", "Answered"]
-    return table(header, rows, "lr")
+    header = ["Cell", "F1 % [95 %]", "Hallucination %", "Latency p50", "p95", "Peak RSS"]
+    return table([*header, *(["Peak device memory"] if device else []), "Weights", "Answered"], rows, "lr")
 
 
 def comparisons_table(comparisons: Sequence[Comparison]) -> str:
@@ -117,9 +118,16 @@ def _bounded(shown: Sequence[str | None]) -> str:
     return MISSING if value is None else f"{value} [{low}, {high}]" if low is not None else value
 
 
-def f1_or_random(cell: CellSummary) -> str:
-    """F1 with its interval, or that the weights are random and an F1 would mean nothing."""
-    return "random weights" if cell.is_random else format_metric(cell.metrics["f1"])
+def length_note(length: int | None, groups: Collection[int | None]) -> str:
+    """What stands above a table of times of one output length; nothing where every cell was free to end its answers."""
+    if length is not None:
+        return f"Output length fixed: every answer has exactly {length} tokens, whatever the model would have said.\n"
+    return "Output length free: models end their answers themselves.\n" if len(groups) > 1 else ""
+
+
+def scored(cell: CellSummary, name: str, *, interval: bool = True) -> str:
+    """A metric of quality with its interval, or why no such number would mean anything: `random weights`."""
+    return cell.unscored or format_metric(cell.metrics[name], interval=interval)
 
 
 def _percent(metrics: Mapping[str, Metric], name: str, *, interval: bool = True) -> str:
@@ -129,7 +137,7 @@ def _percent(metrics: Mapping[str, Metric], name: str, *, interval: bool = True)
 def quality_table(cells: Sequence[CellSummary]) -> str:
     """Precision and recall side: one row per cell, failed cells included."""
     names = ("f1", "precision", "recall", "hallucination_rate", "omission_rate")
-    rows = [[cell_name(c), *(_percent(c.metrics, n) for n in names), _answered(c.overall), _status(c)] for c in cells]
+    rows = [[cell_name(c), *(scored(c, n) for n in names), _answered(c.overall), _status(c)] for c in cells]
     header = [
         "Cell",
         "F1 %",
@@ -147,10 +155,10 @@ def counts_table(cells: Sequence[CellSummary]) -> str:
     """Accuracy beside its floor, and what else describes the answers."""
     rows = []
     for c in cells:
-        metrics = c.metrics
-        floor = [_percent(metrics, n) for n in ("accuracy", "floor_accuracy", "accuracy_above_floor")]
-        rest = [_percent(metrics, n, interval=False) for n in ("anls", "value_rate", "parse_rate", "answer_rate")]
-        rows.append([cell_name(c), *floor, *rest, *_outcomes(c.overall)])
+        floor = [scored(c, n) for n in ("accuracy", "floor_accuracy", "accuracy_above_floor")]
+        rest = [scored(c, n, interval=False) for n in ("anls", "value_rate", "parse_rate")]
+        answered = format_metric(c.metrics["answer_rate"], interval=False)
+        rows.append([cell_name(c), *floor, *rest, answered, *_outcomes(c.overall)])
     header = ["Cell", "Accuracy %", "Floor %", "Above floor, points", "ANLS %", "Values given %", "Parsed %"]
     return table([*header, "Answered %", *"CWOHAU"], rows, "lr")
 

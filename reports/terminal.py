@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from reports.formatting import format_metric, shorten
-from reports.summary import CellSummary, Summary
+from reports.summary import CellSummary, Summary, by_length
 
 __all__ = ["summary_lines"]
 
@@ -20,15 +20,29 @@ def summary_lines(summary: Summary) -> Sequence[str]:
     """
     if not summary.cells:
         return ["no cell was run"]
-    rows = [("F1 % [95 %]", "halluc. %", "p50", "p95", "peak RSS", "status"), *map(_row, summary.cells)]
+    groups = by_length(summary.cells)
+    cells, headings = [c for members in groups.values() for c in members], _headings(groups)
+    rows = [("F1 % [95 %]", "halluc. %", "p50", "p95", "peak RSS", "status"), *map(_row, cells)]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     room = max(12, _WIDTH - sum(widths) - 2 * len(widths))
-    names = ["cell", *(shorten(c.cell, room) for c in summary.cells)]
+    names = ["cell", *(shorten(c.cell, room) for c in cells)]
     lines = []
-    for name, (*numbers, status) in zip(names, rows, strict=True):
-        cells = [name.ljust(max(map(len, names))), *map(str.rjust, numbers, widths)]
-        lines.append("  ".join([*cells, status])[:_WIDTH])
+    for i, (name, (*numbers, status)) in enumerate(zip(names, rows, strict=True)):
+        if (heading := headings.get(i - 1)) is not None:
+            lines.append(heading)
+        columns = [name.ljust(max(map(len, names))), *map(str.rjust, numbers, widths)]
+        lines.append("  ".join([*columns, status])[:_WIDTH])
     return [*lines, *_samples(summary)]
+
+
+def _headings(groups: Mapping[int | None, Sequence[CellSummary]]) -> Mapping[int, str]:
+    """By the row that it stands above: what keeps times of unlike output lengths apart."""
+    found, row = {}, 0
+    for length, members in groups.items():
+        if length is not None:
+            found[row] = f"-- every answer exactly {length} tokens long: times compare with each other alone"
+        row += len(members)
+    return found
 
 
 def _samples(summary: Summary) -> Sequence[str]:
@@ -54,7 +68,7 @@ def _row(cell: CellSummary) -> tuple[str, ...]:
     status = "control" if cell.is_control and cell.result.status == "ok" else cell.result.status
     costs = [number(n) for n in ("latency_s", "latency_p95_s", "peak_rss_bytes")]
     return (
-        "random weights" if cell.is_random else number("f1", interval=True),
+        cell.unscored or number("f1", interval=True),
         number("hallucination_rate"),
         *costs,
         f"{status} {answered}",

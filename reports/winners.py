@@ -33,7 +33,8 @@ def winners(candidates: Sequence[CellResult], comparisons: Sequence[Comparison])
     """Answer each question: a winner is ahead of every other candidate by more than chance explains.
 
     Candidates are ranked on the documents that all of them were asked to read. `comparisons` holds every pair of
-    candidates with answers; the leader's are one family, adjusted by Holm's method.
+    candidates with answers; the leader's are one family, adjusted by Holm's method. By
+    latency only cells of one output length are ranked, and none whose device was disturbed.
     """
     common = set.intersection(*(set(r.documents) for r in candidates)) if candidates else set()
     metrics = {r.cell: r.metrics(common) for r in candidates}
@@ -60,9 +61,8 @@ def _decide(
         return answer("no candidate in this log")
     if len(candidates) == 1:
         return answer("one candidate: nothing to compare")
-    ranked = _ranked(metric, candidates, values)
-    missing = [r.cell for r in candidates if r not in ranked]
-    apart = f"; not measured, so not compared: {_names(missing)}" if missing else ""
+    ranked, left_out = _comparable(metric, candidates, values)
+    apart = "".join(f"; {why}, so not compared: {_names(names)}" for why, names in left_out.items() if names)
     if len(ranked) < 2:
         return answer(f"no winner: fewer than two candidates were measured{apart}")
     leader, others = ranked[0], ranked[1:]
@@ -100,6 +100,28 @@ def _ranked(metric: str, candidates: Sequence[CellResult], values: Mapping[str, 
     sign = -1 if METRICS[metric].higher_is_better else 1
     found = [(sign * v, i) for i, r in enumerate(candidates) if (v := values[r.cell].value) is not None]
     return [candidates[i] for _, i in sorted(found)]
+
+
+def _comparable(
+    metric: str, candidates: Sequence[CellResult], values: Mapping[str, Metric]
+) -> tuple[Sequence[CellResult], Mapping[str, Sequence[str]]]:
+    """Those that can be ranked, the best first, and by reason the names of those that cannot."""
+    known = _ranked(metric, candidates, values)
+    left_out = {"not measured": [r.cell for r in candidates if r not in known]}
+    if metric != "latency_s":
+        return known, left_out
+    clean = [r for r in known if values[r.cell].contaminated is None]
+    ranked = _of_one_length(clean)
+    left_out["disturbed while they were timed"] = [r.cell for r in known if r not in clean]
+    left_out["of another output length"] = [r.cell for r in clean if r not in ranked]
+    return ranked, left_out
+
+
+def _of_one_length(ranked: Sequence[CellResult]) -> Sequence[CellResult]:
+    """Those of the output length that most have; of the free one, where as many have it."""
+    found = [r.fixed_length for r in ranked]
+    length = max(found, key=lambda length: (found.count(length), length is None), default=None)
+    return [r for r in ranked if r.fixed_length == length]
 
 
 def _doubt(

@@ -10,12 +10,13 @@ import pytest
 from fixtures.options import EvalOptions, add_options
 
 
-def parse_options(*arguments: str, report: Path) -> EvalOptions:
-    """Raises pytest.UsageError as the command line does."""
+def parse_options(*arguments: str, report: Path, markers: str = "") -> EvalOptions:
+    """Raises pytest.UsageError as the command line does; `markers` is what it says after -m."""
     parser = pytest.Parser(_ispytest=True)
     add_options(parser)
     parser.addoption("--eval-report", type=Path, default=report)
     namespace = parser.parse_known_args(list(arguments))
+    namespace.markexpr = markers
     return EvalOptions.from_config(
-        SimpleNamespace(getoption=lambda name: getattr(namespace, name.lstrip("-").replace("-", "_")))
+        SimpleNamespace(getoption=lambda name, _=None: getattr(namespace, name.lstrip("-").replace("-", "_")))
     )

@@ -135,6 +135,54 @@ class Configured(EchoBatch):
         return {**values, **self.request.settings}
 
 
+class Swept:
+    """Takes 20 ms a request and 1 ms a page, and answers at the length asked for, up to batches that it cannot do.
+
+    The settings `oom_from`, `crash_from` and `hang_from` are the smallest batch that ends so; `short` makes answers one
+    token shorter.
+    """
+
+    def __init__(self, request: BackendRequest) -> None:
+        self._settings = request.settings
+
+    @classmethod
+    def from_request(cls, request: BackendRequest) -> Self:
+        return cls(request)
+
+    def load(self) -> Facts:
+        if self._settings.get("oom_from") == 0:
+            raise MemoryError("the weights")
+        if marker := os.environ.get("FAKE_NVML_LOADED"):
+            Path(marker).touch()
+        weights = str(self._settings.get("weights", "real"))
+        size = 3 << 30
+        return {
+            "weights": weights,
+            "random_weights": weights == "dummy",
+            "weights_bytes": size,
+            "predicted_weights_bytes": size,
+        }
+
+    def read(self, image: Image, prompt: str) -> Answer:
+        return self.read_batch([image], prompt)[0]
+
+    def read_batch(self, images: Sequence[Image], prompt: str) -> Sequence[Answer]:
+        def reached(name: str) -> bool:
+            return len(images) >= int(self._settings.get(name, 1 << 30))
+
+        if reached("oom_from"):
+            raise MemoryError(f"{len(images)} pages")
+        if reached("crash_from"):
+            os._exit(3)
+        if reached("hang_from"):
+            time.sleep(3600)
+        time.sleep(0.02 + 0.001 * len(images))
+        length = int(self._settings.get("min_new_tokens", 5)) - bool(self._settings.get("short"))
+        phases = {"ttft_s": 0.01, "tpot_s": 0.001, "generate_s": 0.02}
+        answer = Answer(text="TOTAL: $1.00", phases=phases, prompt_tokens=7, output_tokens=length, stop="length")
+        return [answer] * len(images)
+
+
 class Sleep(Echo):
     """Takes 0.4 s."""
 

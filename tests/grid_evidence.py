@@ -15,6 +15,10 @@ MODES = {"fp32": 4.0, "bf16": 2.0, "int8": 1.25, "nf4": 0.875}
 """Bytes a weight, the parts that are not quantised included."""
 _MODELS = {"tiny-internvl": (0.97, 0.4, 13_400_000), "tiny-mllama": (0.93, 0.7, 9_100_000)}
 """Skill, seconds and parameters."""
+_ARCHITECTURES = {
+    "tiny-internvl": "InternVLForConditionalGeneration",
+    "tiny-mllama": "MllamaForConditionalGeneration",
+}
 _LOSS = {"fp32": 0.0, "bf16": 0.0, "int8": 0.01, "nf4": 0.09}
 
 
@@ -50,6 +54,9 @@ def model_cell(model: str, mode: str, asked: Sequence[DocumentRecord], **other: 
             "told": _pictured(mode),
             "load_facts": {
                 "quantization": mode,
+                "architecture": _ARCHITECTURES[model],
+                "parameters": parameters,
+                "dtype": "float32" if mode == "fp32" else "bfloat16",
                 "weights_bytes": size,
                 "predicted_weights_bytes": size - 1200,
                 "tokens_per_tile": 256,

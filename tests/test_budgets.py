@@ -107,6 +107,90 @@ def test_mistakes_are_named(tmp_path, old, new, expected):
     assert str(path) in str(caught.value)
 
 
+GPUS = """
+[devices]
+l4 = "23034 MiB"
+h200 = "140 GiB"
+
+[[cost]]
+model = "m"
+quantization = ["bf16", "int8"]
+device = ["l4", "h200"]
+peak_vram_bytes = "85 % of the device"
+
+[[cost]]
+model = "m"
+quantization = "nf4"
+device = "l4"
+ttft_s = 1
+latency_s = 2
+peak_vram_bytes = "50 % of 16 GiB"
+
+[[cost]]
+model = "m"
+quantization = "nf4"
+device = "l4"
+output_tokens = 128
+latency_s = 3
+
+[[sweep]]
+model = "m"
+quantization = "nf4"
+device = "l4"
+docs_per_min = 30
+"""
+
+
+def test_one_entry_for_several_devices_and_precisions(tmp_path):
+    budgets = load_budgets(write(tmp_path, GPUS))
+    assert budgets.cost("m", "int8", "l4") == {"peak_vram_bytes": pytest.approx(0.85 * 23034 * 2**20)}
+    assert budgets.cost("m", "bf16", "h200") == {"peak_vram_bytes": pytest.approx(0.85 * 140 * 2**30)}
+    assert budgets.cost("m", "nf4", "h200") == {}
+    assert budgets.cost("m", "nf4", "l4")["peak_vram_bytes"] == 8 * 2**30
+
+
+def test_limits_on_other_devices(tmp_path):
+    budgets = load_budgets(write(tmp_path, GPUS))
+    assert list(budgets.elsewhere("m", "bf16", "h200")) == ["l4"]
+    assert list(budgets.elsewhere("m", "bf16", "cpu")) == ["l4", "h200"]
+    assert budgets.elsewhere("m", "nf4", "l4") == budgets.elsewhere("x", "bf16", "cpu") == {}
+
+
+def test_answers_of_a_fixed_length_have_limits_of_their_own(tmp_path):
+    budgets = load_budgets(write(tmp_path, GPUS))
+    free, fixed = budgets.cost("m", "nf4", "l4"), budgets.cost("m", "nf4", "l4", output_tokens=128)
+    assert free["latency_s"] == 2
+    assert fixed == {**free, "latency_s": 3}
+    other = budgets.cost("m", "nf4", "l4", output_tokens=64)
+    assert other == {"ttft_s": 1, "peak_vram_bytes": 8 * 2**30}, "what does not hang on the length holds at any"
+
+
+def test_limits_of_a_sweep_are_at_one_length(tmp_path):
+    budgets = load_budgets(write(tmp_path, GPUS))
+    assert budgets.sweep("m", "nf4", "l4", output_tokens=128) == {"docs_per_min": 30}
+    assert budgets.sweep("m", "nf4", "l4", output_tokens=64) == {}
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "expected"),
+    [
+        ('"140 GiB"', '"140 GB"', "h200 = '140 GB' is not an amount of memory"),
+        ('"140 GiB"', '"85 % of 140 GiB"', "is not an amount of memory"),
+        ("[devices]", "[[devices]]", "[devices] is a table"),
+        ('h200 = "140 GiB"', "", "peak_vram_bytes: [devices] does not tell the memory of h200"),
+        ('["l4", "h200"]', '["l4", "l4"]', "a second entry for m, bf16, l4"),
+        ('["l4", "h200"]', '["l4", 4]', "[devices] does not tell the memory of 4"),
+        ("85 % of the device", "850 % of the device", "is not a limit"),
+        ("output_tokens = 128", "output_tokens = 0", "output_tokens = 0 is not a whole number"),
+        ("docs_per_min = 30", "ttft_s = 30", "of a batch sweep, only docs_per_min has a limit, not ttft_s"),
+    ],
+)
+def test_mistakes_about_devices_are_named(tmp_path, old, new, expected):
+    with pytest.raises(BudgetError) as caught:
+        load_budgets(write(tmp_path, GPUS.replace(old, new, 1)))
+    assert expected in str(caught.value)
+
+
 def test_two_entries_for_one_key(tmp_path):
     with pytest.raises(BudgetError, match="entry 2: a second entry for m, none, abcabcabcabc"):
         load_budgets(
@@ -119,3 +203,23 @@ def test_the_project_s_budgets_are_for_the_bundled_corpus():
     corpus = load_corpus(BUNDLED_CORPUS)
     assert budgets.quality("ocr-rules", "none", corpus.identity)["f1"] > 0
     assert budgets.cost("ocr-rules", "none", "cpu")["peak_rss_bytes"] > 0
+
+
+PROJECT = load_budgets(Path(BUNDLED_CORPUS).parent / "budgets.toml")
+WEIGHTS_GB = {
+    ("Llama-3.2-11B-Vision-Instruct", "bf16"): 21.34,
+    ("Llama-3.2-11B-Vision-Instruct", "int8"): 12.62,
+    ("Llama-3.2-11B-Vision-Instruct", "nf4"): 7.18,
+    ("InternVL3-2B", "bf16"): 4.178,
+}
+
+
+@pytest.mark.parametrize("cell", WEIGHTS_GB, ids="-".join)
+def test_a_device_has_a_memory_budget_where_the_weights_leave_room(cell):
+    """Nothing is listed that cannot be, and nothing left out for which there is no reason in the file."""
+    limits = {place: limit["peak_vram_bytes"] / 1e9 for place, limit in PROJECT.elsewhere(*cell, "cpu").items()}
+    assert all(limit > WEIGHTS_GB[cell] for limit in limits.values())
+    nf4 = {place: limit["peak_vram_bytes"] / 1e9 for place, limit in PROJECT.elsewhere(cell[0], "nf4", "cpu").items()}
+    assert set(nf4) == {"v100-16gb", "l4", "l40s", "a100-40gb", "h100", "h200", "jetson-orin", "jetson-thor"}
+    left_out = {place for place in nf4 if place not in limits}
+    assert all(place == "v100-16gb" or nf4[place] < WEIGHTS_GB[cell] for place in left_out)

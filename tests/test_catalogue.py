@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from functools import partial
 from pathlib import Path
 
 import pytest
 
+from fixtures.architectures import architecture_folder, known_architectures
 from fixtures.catalogue import load_catalogue
 from fixtures.options import EvalOptions
 from harness.backends.generative.families import family_of
 from harness.cells import Cell
-from harness.errors import CatalogueError, UnknownNameError
+from harness.errors import CatalogueError, UnknownNameError, UnsupportedError
 from tests.eval_options import parse_options
 
 BUNDLED = Path(__file__).parent.parent / "fixtures" / "catalogue.toml"
@@ -120,7 +122,37 @@ def test_the_bundled_catalogue_is_sound() -> None:
         assert Path(found[name].source).parent == BUNDLED.parent / "checkpoints"
     assert max(map(len, BUNDLED.read_text().splitlines())) <= 120
     for entry in found.values():
-        assert family_of({}, family=entry.family, trust_remote_code=False) == entry.family
+        if entry.id in ("Moondream2", "Phi-4-multimodal"):
+            with pytest.raises(UnsupportedError):
+                family_of({}, family=entry.family, trust_remote_code=True)
+        else:
+            assert family_of({}, family=entry.family, trust_remote_code=False) == entry.family
+
+
+def test_the_full_size_models_are_those_whose_architecture_is_known() -> None:
+    """All but one: transformers has no class for Moondream."""
+    found = {entry.id for entry in load_catalogue(BUNDLED).models.values() if entry.is_on_hub}
+    assert found == {*known_architectures(), "Moondream2"}
+
+
+@pytest.mark.parametrize("model", known_architectures())
+def test_an_entry_names_the_family_of_its_architecture(model: str) -> None:
+    config = json.loads((architecture_folder(model) / "config.json").read_text(encoding="utf-8"))
+    assert load_catalogue(BUNDLED).models[model].family == config["model_type"]
+
+
+@pytest.mark.parametrize(
+    ("config", "said"),
+    [
+        ({"model_type": "moondream1", "auto_map": {}}, "code of its own, which fails under transformers 5"),
+        ({"model_type": "phi4_multimodal"}, "no adapter for Phi-4-multimodal"),
+        ({"model_type": "phi4mm", "auto_map": {}}, "no adapter for Phi-4-multimodal"),
+    ],
+)
+def test_models_that_cannot_be_run_say_why(config: dict[str, object], said: str) -> None:
+    for trusted in (False, True):
+        with pytest.raises(UnsupportedError, match=said):
+            family_of(config, family=None, trust_remote_code=trusted)
 
 
 def test_cells_are_models_by_strategies_by_precisions(options) -> None:
@@ -165,7 +197,7 @@ def test_a_model_s_own_number_of_documents_yields_to_the_options(options) -> Non
         (["--eval-models", "ocr-rules", "--eval-quantization", "nf4"], "none of the models has weights to quantise"),
         (["--eval-models", "ocr-rules", "--eval-batch-size", "4"], "--eval-batch-size: ocr-rules takes no such option"),
         (["--eval-models", "ocr-rules", "--eval-device", "cuda"], "--eval-device: ocr-rules takes no such option"),
-        (["--eval-models", "small", "--eval-device", "gpu"], "'gpu' is not cpu, cuda or cuda:N"),
+        (["--eval-models", "small", "--eval-device", "gpu"], "'gpu' is not cpu, cuda, cuda:N or cuda:all"),
         (["--eval-models", "small", "--eval-strategies", "mult"], "unknown strategy 'mult'; did you mean multi"),
         (["--eval-models", "small", "--eval-batch-size", "0"], "--eval-batch-size: must be at least 1"),
         (["--eval-models", "small", "--eval-limit", "some"], "--eval-limit: must be at least 1, or all"),

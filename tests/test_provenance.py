@@ -142,17 +142,34 @@ def test_without_nvml_the_class_is_cpu(tmp_path: Path, monkeypatch: pytest.Monke
         (["NVIDIA H200 NVL"], "h200"),
         (["NVIDIA H200 MIG 1g.18gb"], "h200"),
         (["NVIDIA H100 80GB HBM3"] * 8, "h100"),
-        (["NVIDIA A100-SXM4-40GB"], "a100"),
-        (["NVIDIA A100-PCIE-40GB"], "a100"),
+        (["NVIDIA A100-SXM4-40GB"], "a100-40gb"),
+        (["NVIDIA A100 80GB PCIe"], "a100-80gb"),
+        (["Tesla V100-SXM2-16GB"], "v100-16gb"),
+        (["Tesla V100-PCIE-32GB"], "v100-32gb"),
+        (["Tesla V100"], "v100"),
+        (["Orin (nvgpu)"], "jetson-orin"),
+        (["NVIDIA Thor"], "jetson-thor"),
         (["Tesla T4"], "t4"),
         (["NVIDIA L40S"], "l40s"),
         (["NVIDIA GH200 480GB"], "gh200"),
         (["NVIDIA GeForce RTX 4090"], "rtx-4090"),
         (["NVIDIA GeForce RTX 4090 Laptop GPU"], "rtx-4090"),
         (["NVIDIA RTX 6000 Ada Generation"], "rtx-6000-ada"),
-        (["Tesla T4", "NVIDIA A100-SXM4-40GB"], "a100+t4"),
+        (["Tesla T4", "NVIDIA A100-SXM4-40GB"], "a100-40gb+t4"),
         (["NVIDIA Graphics Device"], "gpu"),
     ],
 )
 def test_device_classes(names: list[str], expected: str) -> None:
     assert device_class({"gpus": [{"name": name} for name in names]}) == expected
+
+
+@pytest.mark.parametrize(("memory_bytes", "expected"), [(16_945_512_448, "v100-16gb"), (34_089_730_048, "v100-32gb")])
+def test_the_size_of_a_card_s_memory_where_its_name_does_not_tell_it(memory_bytes: int, expected: str) -> None:
+    assert device_class({"gpus": [{"name": "Tesla V100", "memory_bytes": memory_bytes}]}) == expected
+
+
+def test_several_gpus_that_one_cell_uses_are_a_class_of_their_own() -> None:
+    machine = {"gpus": [{"name": "NVIDIA H200"}] * 4}
+    assert device_class(machine, device="cuda:all") == "h200-x4"
+    assert device_class(machine, device="cuda:1") == device_class(machine) == "h200"
+    assert device_class({"gpus": [{"name": "NVIDIA H200"}]}, device="cuda:all") == "h200"

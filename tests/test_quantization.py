@@ -36,6 +36,9 @@ def gpu(major: int, minor: int) -> DeviceCapability:
     return DeviceCapability(kind="cuda", compute_capability=(major, minor), name=f"GPU {major}.{minor}")
 
 
+SEVERAL = DeviceCapability(kind="cuda", compute_capability=(9, 0), name="2 x GPU 9.0", devices=("cuda:0", "cuda:1"))
+
+
 class Toy(nn.Module):
     """Two linear layers under `model`, and a head that can be tied to the embedding."""
 
@@ -77,9 +80,14 @@ def refused(device: DeviceCapability) -> set[Quantization]:
     return found
 
 
-@pytest.mark.parametrize("device", [CPU, gpu(9, 0), gpu(8, 0)], ids=lambda device: device.name)
-def test_current_devices_support_every_mode(device):
-    assert refused(device) == set()
+@pytest.mark.parametrize(
+    ("device", "lacks"),
+    [(CPU, {"int8-offload"}), (gpu(9, 0), set()), (gpu(8, 0), set())],
+    ids=lambda value: value.name if isinstance(value, DeviceCapability) else None,
+)
+def test_current_devices_support_every_mode(device, lacks):
+    """A CPU has nowhere to offload from."""
+    assert refused(device) == lacks
 
 
 @pytest.mark.parametrize(
@@ -94,7 +102,9 @@ def test_current_devices_support_every_mode(device):
         ("bf16", gpu(7, 5), r"bf16 needs compute capability 8\.0 \(bf16 is emulated below it\)"),
         ("nf4", gpu(5, 2), r"needs compute capability 6\.0"),
         ("fp32", DeviceCapability(kind="cuda", name="GPU X"), "compute capability of GPU X is unknown"),
-        ("none", CPU, "needs a precision: one of bf16, fp16, fp32, fp4, int8, int8-all, nf4"),
+        ("none", CPU, "needs a precision: one of bf16, fp16, fp32, fp4, int8, int8-all, int8-offload, nf4"),
+        ("int8-offload", CPU, "divides a model between one GPU and host memory; CPU is not one GPU: use int8"),
+        ("int8-offload", SEVERAL, "2 x GPU 9.0 is not one GPU"),
     ],
 )
 def test_what_a_device_cannot_do_is_unsupported_with_the_reason(mode, device, reason):
@@ -107,9 +117,9 @@ def test_what_a_device_cannot_do_is_unsupported_with_the_reason(mode, device, re
     [
         (gpu(8, 0), set()),
         (gpu(7, 5), {"bf16"}),
-        (gpu(7, 4), {"bf16", "int8", "int8-all"}),
-        (gpu(6, 0), {"bf16", "int8", "int8-all"}),
-        (gpu(5, 9), {"bf16", "int8", "int8-all", "nf4", "fp4"}),
+        (gpu(7, 4), {"bf16", "int8", "int8-all", "int8-offload"}),
+        (gpu(6, 0), {"bf16", "int8", "int8-all", "int8-offload"}),
+        (gpu(5, 9), {"bf16", "int8", "int8-all", "int8-offload", "nf4", "fp4"}),
     ],
     ids=lambda value: value.name if isinstance(value, DeviceCapability) else None,
 )
@@ -144,7 +154,7 @@ def test_the_device_must_be_there(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(UnsupportedError, match="'cuda' was asked for, but"):
         device_capability("cuda")
-    with pytest.raises(UnsupportedError, match="use cpu, cuda, or cuda:N"):
+    with pytest.raises(UnsupportedError, match="use cpu, cuda, cuda:N, or cuda:all"):
         device_capability("tpu")
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
@@ -152,7 +162,19 @@ def test_the_device_must_be_there(monkeypatch):
         device_capability("cuda:1")
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _: (9, 0))
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda _: "H")
-    assert device_capability("cuda:0") == DeviceCapability(kind="cuda", compute_capability=(9, 0), name="H")
+    one = DeviceCapability(kind="cuda", compute_capability=(9, 0), name="H", devices=("cuda:0",))
+    assert device_capability("cuda:0") == device_capability("cuda") == device_capability("cuda:all") == one
+
+
+def test_all_gpus_together_can_do_what_the_least_of_them_can(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 3)
+    monkeypatch.setattr(torch.cuda, "get_device_capability", [(9, 0), (7, 5), (9, 0)].__getitem__)
+    monkeypatch.setattr(torch.cuda, "get_device_name", "HTH".__getitem__)
+    found = device_capability("cuda:all")
+    assert (found.name, found.compute_capability) == ("2 x H + T", (7, 5))
+    assert found.devices == ("cuda:0", "cuda:1", "cuda:2")
+    assert device_capability("cuda:2").devices == ("cuda:2",)
 
 
 # --- configuration and skips -----------------------------------------------------------------------------------
@@ -175,6 +197,11 @@ def test_int8_takes_the_skip_list_as_it_is():
     assert (
         quantization_config(Quantization.INT8_ALL, []).llm_int8_skip_modules == []
     )  # not the default, which has lm_head
+
+
+def test_only_offloading_lets_layers_into_host_memory():
+    assert quantization_config(Quantization.INT8_OFFLOAD, []).llm_int8_enable_fp32_cpu_offload
+    assert not quantization_config(Quantization.INT8, []).llm_int8_enable_fp32_cpu_offload
 
 
 @pytest.mark.parametrize("mode", ["fp32", "bf16", "fp16"])
@@ -267,7 +294,11 @@ def test_what_was_quantised_must_be_what_was_asked():
 def test_bytes_by_hand():
     toy, skip = Toy(), ("model.vision_model", "lm_head")
     rest = 4 * (64 * 128 + 128 + 320 * 64 + 64 * 320)
-    assert predict_weight_bytes(toy, Quantization.FP32, ()) == rest + 4 * 128 * 64 == measure_weight_bytes(toy)
+    assert (
+        predict_weight_bytes(toy, Quantization.FP32, ())
+        == rest + 4 * 128 * 64
+        == sum(measure_weight_bytes(toy).values())
+    )
     assert predict_weight_bytes(toy, Quantization.INT8, skip) == rest + 128 * 64 + 4 * 64
     scales = 128 * 64 // 64
     nested = 128 * 64 // 2 + scales + 4 + 4 + 64 + 1024
@@ -281,7 +312,19 @@ def test_tied_weights_count_once():
     assert tied_linears(toy) == ("lm_head",)
     assert tied_linears(Toy()) == ()
     expected = 4 * (64 * 128 + 128 + 128 * 64 + 320 * 64)
-    assert predict_weight_bytes(toy, Quantization.FP32, ()) == measure_weight_bytes(toy) == expected
+    assert predict_weight_bytes(toy, Quantization.FP32, ()) == expected
+    assert measure_weight_bytes(toy) == {"cpu": expected}
+
+
+def test_weights_that_accelerate_keeps_for_a_module_count_as_the_hosts():
+    """It leaves tensors without memory in the module, and fetches the real ones for each call."""
+    from accelerate import cpu_offload
+
+    toy = Toy()
+    expected = predict_weight_bytes(toy, Quantization.FP32, ())
+    cpu_offload(toy.model.vision_model, execution_device="cpu")
+    assert {parameter.device.type for parameter in toy.model.vision_model.parameters()} == {"meta"}
+    assert measure_weight_bytes(toy) == {"cpu": expected}
 
 
 @pytest.fixture(scope="module")

@@ -137,7 +137,7 @@ def test_foreign_text_is_shown_and_harmless(tmp_path):
 
 
 def test_json_has_its_schema(report):
-    assert report["schema"] == 1
+    assert report["schema"] == 2
     assert {"provenance", "corpus", "cells", "gates", "comparisons"} <= report.keys()
     assert [c["cell"] for c in report["cells"]] == [
         "ocr-rules",
@@ -170,7 +170,7 @@ def test_a_metric_without_a_value_is_null_and_says_so(report):
     """Never 0: a cell that did not load has no F1 and no peak."""
     for cell in report["cells"]:
         for name, metric in cell["metrics"].items():
-            assert metric.keys() == {"value", "low", "high", "n", "unit", "status"}
+            assert metric.keys() == {"value", "low", "high", "n", "unit", "status", "contaminated"}
             assert (metric["value"] is None) == (metric["status"] == "not_measured"), (cell["cell"], name)
     broken = report["cells"][2]
     assert broken["status"] == "load-oom"

@@ -10,12 +10,14 @@ from pathlib import Path
 
 import pytest
 
+from fixtures.judging import quality_gates
 from fixtures.session import BLIND_DOCUMENTS, EvalSession, open_session
 from harness.cells import Cell, Role
 from harness.errors import EvidenceError
 from harness.evidence import ReadingRecord, read_evidence
 from harness.gates import Verdict, judge_blind
 from harness.metrics import measured
+from harness.results import cell_results
 from harness.statistics import ratio_interval
 from tests.eval_options import parse_options
 from tests.pixel_pages import receipts, write_corpus
@@ -159,6 +161,18 @@ def test_another_chat_template_is_not_continued(session, monkeypatch) -> None:
     monkeypatch.setenv("PIXEL_TEMPLATE", "b")
     said = r"the chat template of pixels changed since that run \(a, now b\)"
     with session("--eval-resume") as found, pytest.raises(EvidenceError, match=said):
+        found.run(PIXELS, found.documents_of(PIXELS, 2))
+
+
+def test_answers_of_a_fixed_length_are_not_scored(session) -> None:
+    with session("--eval-output-tokens", "8") as found:
+        run = found.run(PIXELS, found.documents_of(PIXELS, 2))
+    assert run.result.fixed_length == 8
+    assert "made 8 tokens long" in (run.result.unjudged or "")
+    assert quality_gates(run, "f1") == []
+    (cell,) = cell_results(read_evidence(found.log.path)).values()
+    assert cell.unjudged == run.result.unjudged, "the log says so too"
+    with session("--eval-resume") as found, pytest.raises(EvidenceError, match="max_new_tokens 8, now 99"):
         found.run(PIXELS, found.documents_of(PIXELS, 2))
 
 

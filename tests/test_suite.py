@@ -95,6 +95,7 @@ def test_a_perfect_reader(tmp_path, corpus):
         "n": 0,
         "unit": "J",
         "status": "not_measured",
+        "contaminated": None,
     }
     assert cell["fields"]["TOTAL"]["correct"] == 6
     assert cell["fields"]["ABN"]["absent"] == 6

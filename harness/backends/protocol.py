@@ -24,7 +24,7 @@ class BackendRequest:
     quantization: str = "none"
     runtime: str = "eager"
     device: str = "cpu"
-    """`cpu`, `cuda` or `cuda:1`."""
+    """`cpu`, `cuda`, `cuda:1`, or `cuda:all` for a model spread over all of them."""
     strategy: str = "single"
     settings: Mapping[str, Setting] = field(default_factory=dict)
     """What else the backend must know: for `transformers`, `source`, `family`, `revision`, `max_new_tokens`, ..."""

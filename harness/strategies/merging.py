@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from harness.backends.protocol import Answer, Attempt, Setting
+from harness.backends.protocol import AllocatorPeak, Answer, Attempt, Setting
 
 __all__ = ["merge_answers"]
 
@@ -23,6 +23,7 @@ def merge_answers(
     Seconds and tokens are sums over all calls and OCR, as far as they are known. `ttft_s` is that of the first call,
     and missing if that raised; `tpot_s` is the mean over all tokens after the first of each call. `stop` is `length`
     if a used answer ended so, else that of the last used, so that a cut answer cannot hide behind a later one.
+    `allocator` has the highest of each number over the calls.
     """
     answers = [answer for answer in calls if answer is not None]
     spoken = [*answers, *([ocr] if ocr is not None else [])]
@@ -37,6 +38,7 @@ def merge_answers(
         calls=len(calls),
         facts=_facts(spoken),
         attempts=tuple(attempts),
+        allocator=_peaks(spoken),
     )
 
 
@@ -58,6 +60,18 @@ def _phases(calls: Sequence[Answer | None], spoken: Sequence[Answer]) -> dict[st
     if (tokens := sum(later for _, later in timed)) > 0:
         phases["tpot_s"] = sum(seconds * later for seconds, later in timed) / tokens
     return phases
+
+
+def _peaks(spoken: Sequence[Answer]) -> Sequence[AllocatorPeak]:
+    found: dict[str, AllocatorPeak] = {}
+    for peak in (peak for answer in spoken for peak in answer.allocator):
+        before = found.get(peak.device, peak)
+        found[peak.device] = AllocatorPeak(
+            device=peak.device,
+            allocated_bytes=max(peak.allocated_bytes, before.allocated_bytes),
+            reserved_bytes=max(peak.reserved_bytes, before.reserved_bytes),
+        )
+    return tuple(found.values())
 
 
 def _facts(spoken: Sequence[Answer]) -> Mapping[str, Setting]:

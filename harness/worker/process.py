@@ -12,12 +12,13 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from harness.cells import Failure
-from harness.evidence import MemoryPeak
+from harness.evidence import DeviceUse, MemoryPeak
+from harness.instruments.energy import DeviceSampler, NoDevices
 from harness.instruments.memory import MemorySampler, kernel_oom_kills
 from harness.worker.protocol import (
     MAX_MESSAGE_BYTES,
@@ -28,7 +29,7 @@ from harness.worker.protocol import (
     encode_message,
 )
 
-__all__ = ["Lost", "WorkerProcess", "worker_environment"]
+__all__ = ["Lost", "Use", "WorkerProcess", "worker_environment"]
 
 _TICK_S = 0.01
 _CLOSE_GRACE_S = 2.0
@@ -57,16 +58,26 @@ class Lost:
     message: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Use:
+    """What the worker used from a request to its reply."""
+
+    memory: MemoryPeak = field(default_factory=MemoryPeak)
+    devices: Sequence[DeviceUse] = field(default_factory=list)
+
+
 def worker_environment(environment: Mapping[str, str], *, threads: int, online: bool = False) -> dict[str, str]:
     """The environment of a worker: offline unless `online`, `threads` threads a library, this import path, no secrets.
 
-    Variables are taken for secrets by their names.
+    Variables are taken for secrets by their names. CUDA numbers GPUs by their bus, as NVML does: the sampled GPU is
+    the one that the worker uses.
     """
     kept = {name: value for name, value in environment.items() if not _SECRET.search(name)}
     path = os.pathsep.join(dict.fromkeys(os.path.abspath(entry) for entry in sys.path))  # noqa: PTH100 - "" is the cwd
     return {
         **kept,
         **dict.fromkeys(_THREAD_VARIABLES, str(threads)),
+        "CUDA_DEVICE_ORDER": "PCI_BUS_ID",
         **({} if online else {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1"}),
         "PYTHONPATH": path,
     }
@@ -78,8 +89,12 @@ class WorkerProcess:
     On Linux the worker dies with the thread that started it, so that thread must live as long as the worker.
     """
 
-    def __init__(self, *, threads: int, online: bool = False) -> None:
-        """Start the process; raises OSError if the system has no room for it."""
+    def __init__(self, *, threads: int, online: bool = False, devices: DeviceSampler | None = None) -> None:
+        """Start the process; raises OSError if the system has no room for it.
+
+        `devices` watches its accelerators, and is closed with it.
+        """
+        self._devices = devices or NoDevices()
         requests_end, self._requests = os.pipe()
         self._replies, replies_end = os.pipe()
         self._output = _Output()
@@ -99,6 +114,7 @@ class WorkerProcess:
             os.close(self._requests)
             os.close(self._replies)
             self._output.close()
+            self._devices.close()
             raise
         finally:
             os.close(requests_end)
@@ -106,6 +122,7 @@ class WorkerProcess:
         os.set_blocking(self._requests, False)
         os.set_blocking(self._replies, False)
         self._memory = MemorySampler(self._process.pid)
+        self._devices.watch(self._process.pid)
         self._open = True
 
     @property
@@ -113,22 +130,23 @@ class WorkerProcess:
         """The process id, which is also the id of its process group."""
         return self._process.pid
 
-    def exchange(self, request: Message | None, *, timeout_s: float) -> tuple[Message | Lost, MemoryPeak]:
-        """Send `request` (None: only wait) and return the reply, with the memory peak in between.
+    def exchange(self, request: Message | None, *, timeout_s: float) -> tuple[Message | Lost, Use]:
+        """Send `request` (None: only wait) and return the reply, with what the worker used in between.
 
         After Lost, whatever the reason, the process and its group are dead and everything is released.
         """
-        self._memory.begin()
         try:
+            self._memory.begin()
+            self._devices.begin()
             line = self._converse(b"" if request is None else encode_message(request), timeout_s)
-            memory = self._memory.end()
-            return (self._lost() if line is None else decode_message(line)), memory
+            use = self._use()
+            return (self._lost() if line is None else decode_message(line)), use
         except TimeoutError:
-            memory = self._memory.end()
-            return self._discard(Failure.TIMEOUT, f"no answer within {timeout_s:g} s; the worker was killed"), memory
+            use = self._use()
+            return self._discard(Failure.TIMEOUT, f"no answer within {timeout_s:g} s; the worker was killed"), use
         except ProtocolError as error:
-            memory = self._memory.end()
-            return self._discard(Failure.CRASH, f"the worker broke the protocol: {error}"), memory
+            use = self._use()
+            return self._discard(Failure.CRASH, f"the worker broke the protocol: {error}"), use
         except BaseException:  # an interrupt: the answer to this request must never meet the next one
             self.kill()
             raise
@@ -153,12 +171,16 @@ class WorkerProcess:
         with contextlib.suppress(subprocess.TimeoutExpired):  # stuck in the kernel: a driver or a network file system
             self._process.wait(_REAP_S)
         self._memory.close()
+        self._devices.close()
         os.close(self._requests)
         os.close(self._replies)
         self._output.close()
 
+    def _use(self) -> Use:
+        return Use(devices=self._devices.end(), memory=self._memory.end())
+
     def _converse(self, request: bytes, timeout_s: float) -> bytes | None:
-        """Write the request and collect one line, sampling memory meanwhile; None if the process ended.
+        """Write the request and collect one line, sampling the worker's use meanwhile; None if the process ended.
 
         Raises TimeoutError and ProtocolError.
         """
@@ -190,6 +212,7 @@ class WorkerProcess:
             dead = self._process.poll() is not None
             if now >= next_sample:
                 self._memory.sample()
+                self._devices.sample()
                 self._output.trim()
                 next_sample = now + _TICK_S
         raise TimeoutError

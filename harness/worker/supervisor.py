@@ -11,9 +11,10 @@ from typing import Any, Self
 
 from harness.backends.protocol import BackendRequest, Setting
 from harness.cells import Cell, Failure
-from harness.evidence import CellRecord, MemoryPeak, ReadingRecord
+from harness.evidence import CellRecord, ReadingRecord
+from harness.instruments.energy import DeviceSampler, device_sampler
 from harness.provenance import allowed_cores
-from harness.worker.process import Lost, WorkerProcess
+from harness.worker.process import Lost, Use, WorkerProcess
 from harness.worker.protocol import Answered, Answers, Load, Loaded, LoadFailed, Message, Read, ReadFailed, Ready
 
 __all__ = ["CellWorker", "request_for"]
@@ -90,12 +91,21 @@ class CellWorker:
 
     def read(self, document: str, path: Path) -> ReadingRecord:
         """Have the image at `path` answered, by a fresh worker if the last one was lost."""
-        outcome, memory = self._ask([path])
+        return self.read_together([(document, path)])[0]
+
+    def read_together(
+        self, documents: Sequence[tuple[str, Path]], *, timeout_s: float | None = None
+    ) -> list[ReadingRecord]:
+        """Have images answered in one request; where that comes to nothing, it has for all of them.
+
+        `timeout_s` is for the request; by default, as many times that of one document as there are documents.
+        """
+        outcome, use = self._ask([path for _, path in documents], timeout_s)
         if isinstance(outcome, Answers):
-            return self._records([document], outcome.results, memory)[0]
+            return self._records([name for name, _ in documents], outcome.results, use)
         if outcome.failure is not Failure.NOT_RUN:
             self._count_loss(outcome)
-        return self._failed(document, outcome.failure, outcome.message, memory)
+        return [self._failed(name, outcome.failure, outcome.message, use) for name, _ in documents]
 
     def read_batch(self, documents: Sequence[tuple[str, Path]]) -> list[ReadingRecord]:
         """Have several images, by document name, answered at once.
@@ -108,12 +118,12 @@ class CellWorker:
             return [self.read(*document) for document in documents]
         failure = self._batch_given_up
         if failure is None:
-            outcome, memory = self._ask([path for _, path in documents])
+            outcome, use = self._ask([path for _, path in documents])
             if isinstance(outcome, Answers):
                 self._batches_lost_in_a_row = 0
-                return self._records([name for name, _ in documents], outcome.results, memory)
+                return self._records([name for name, _ in documents], outcome.results, use)
             if outcome.failure is Failure.NOT_RUN:
-                return [self._failed(name, outcome.failure, outcome.message, memory) for name, _ in documents]
+                return [self._failed(name, outcome.failure, outcome.message, use) for name, _ in documents]
             failure = outcome.failure
             self._batches_lost_in_a_row += 1
             if self._batches_lost_in_a_row >= self._max_consecutive_failures:
@@ -122,22 +132,23 @@ class CellWorker:
                 self._discard()
         return [replace(self.read(*document), batch_failure=failure) for document in documents]
 
-    def _ask(self, paths: Sequence[Path]) -> tuple[Answers | ReadFailed | Lost, MemoryPeak]:
+    def _ask(self, paths: Sequence[Path], timeout_s: float | None = None) -> tuple[Answers | ReadFailed | Lost, Use]:
         """Have images answered by a loaded worker; NOT_RUN if there can be none."""
         if self._given_up is None:
             self.load()
         if self._given_up is not None or self._process is None:
-            return ReadFailed(failure=Failure.NOT_RUN, message=f"not run: {self._given_up}"), MemoryPeak()
+            return ReadFailed(failure=Failure.NOT_RUN, message=f"not run: {self._given_up}"), Use()
         request = Read(paths=[str(path.absolute()) for path in paths])
-        reply, memory = self._exchange(self._process, request, self._read_timeout_s * len(paths))
+        limit_s = self._read_timeout_s * len(paths) if timeout_s is None else timeout_s
+        reply, use = self._exchange(self._process, request, limit_s)
         match reply:
             case Answers() if len(reply.results) == len(paths):
                 self._lost_in_a_row = 0
-                return reply, memory
+                return reply, use
             case ReadFailed() | Lost():
-                return reply, memory
+                return reply, use
         fault = f"the worker broke the protocol: {type(reply).__name__}"
-        return ReadFailed(failure=Failure.CRASH, message=fault, fatal=True), memory
+        return ReadFailed(failure=Failure.CRASH, message=fault, fatal=True), use
 
     def close(self) -> None:
         """End the worker: politely, then by force. May be called again."""
@@ -153,38 +164,49 @@ class CellWorker:
         self.close()
 
     def _start(self) -> CellRecord:
+        devices = self._rested_devices()
         started = time.monotonic()
         try:
             online = bool(self._request.settings.get("allow_network"))
-            self._process = process = WorkerProcess(threads=self._threads, online=online)
+            self._process = process = WorkerProcess(threads=self._threads, online=online, devices=devices)
         except OSError as error:
             return self._load_record(failure=Failure.ERROR, message=f"the worker process cannot start: {error}")
         ready, _ = self._exchange(process, None, self._load_timeout_s)
         spawn_s = time.monotonic() - started
         if not isinstance(ready, Ready):
-            return self._load_failure(ready, None, MemoryPeak())
+            return self._load_failure(ready, None, Use())
         request = Load(**_values(self._request), prompt=self._prompt, batch_size=self.cell.batch_size)
-        reply, memory = self._exchange(process, request, max(0.0, self._load_timeout_s - spawn_s))
+        reply, use = self._exchange(process, request, max(0.0, self._load_timeout_s - spawn_s))
         if not isinstance(reply, Loaded):
-            return self._load_failure(reply, spawn_s, memory)
+            return self._load_failure(reply, spawn_s, use)
         return self._load_record(
             load_s=reply.load_s,
             spawn_s=spawn_s,
-            memory=memory,
+            use=use,
             facts={"threads": self._threads, **reply.facts},
         )
 
+    def _rested_devices(self) -> DeviceSampler:
+        """What watches the accelerators of the next worker, which it has seen at rest; on a CPU there is no waiting."""
+        devices = device_sampler(self._request.device)
+        try:
+            devices.rest()
+        except BaseException:
+            devices.close()
+            raise
+        return devices
+
     def _exchange(
         self, process: WorkerProcess, request: Message | None, timeout_s: float
-    ) -> tuple[Message | Lost, MemoryPeak]:
+    ) -> tuple[Message | Lost, Use]:
         try:
-            reply, memory = process.exchange(request, timeout_s=timeout_s)
+            reply, use = process.exchange(request, timeout_s=timeout_s)
         except BaseException:
             self._process = None  # it has killed itself
             raise
         if isinstance(reply, Lost):
             self._process = None
-        return reply, memory
+        return reply, use
 
     def _count_loss(self, reply: ReadFailed | Lost) -> None:
         """Note that a document ended without an answer; if that cost its worker, the next one gets a fresh one."""
@@ -204,12 +226,12 @@ class CellWorker:
             self._process.kill()
             self._process = None
 
-    def _load_failure(self, reply: Message | Lost, spawn_s: float | None, memory: MemoryPeak) -> CellRecord:
+    def _load_failure(self, reply: Message | Lost, spawn_s: float | None, use: Use) -> CellRecord:
         failure, message = Failure.CRASH, f"the worker broke the protocol: {type(reply).__name__}"
         if isinstance(reply, LoadFailed | Lost):
             failure = Failure.LOAD_OOM if reply.failure is Failure.RUN_OOM else reply.failure
             message = reply.message
-        return self._load_record(failure=failure, message=message, spawn_s=spawn_s, memory=memory)
+        return self._load_record(failure=failure, message=message, spawn_s=spawn_s, use=use)
 
     def _load_record(
         self,
@@ -218,7 +240,7 @@ class CellWorker:
         message: str | None = None,
         load_s: float | None = None,
         spawn_s: float | None = None,
-        memory: MemoryPeak = MemoryPeak(),  # noqa: B008 - frozen
+        use: Use = Use(),  # noqa: B008 - frozen
         facts: Mapping[str, Setting] = MappingProxyType({}),
     ) -> CellRecord:
         cell = self.cell
@@ -236,23 +258,24 @@ class CellWorker:
             message=message,
             load_s=load_s,
             spawn_s=spawn_s,
-            memory=memory,
+            memory=use.memory,
+            devices=use.devices,
             facts=dict(facts),
             restart=self._starts,
         )
 
     def _records(
-        self, documents: Sequence[str], results: Sequence[Answered | ReadFailed], memory: MemoryPeak
+        self, documents: Sequence[str], results: Sequence[Answered | ReadFailed], use: Use
     ) -> list[ReadingRecord]:
         together = sum(isinstance(r, Answered) or r.failure is not Failure.BAD_IMAGE for r in results)
         return [
-            self._answered(document, result, together, memory)
+            self._answered(document, result, together, use)
             if isinstance(result, Answered)
-            else self._failed(document, result.failure, result.message, memory)
+            else self._failed(document, result.failure, result.message, use)
             for document, result in zip(documents, results, strict=True)
         ]
 
-    def _answered(self, document: str, answer: Answered, batch_size: int, memory: MemoryPeak) -> ReadingRecord:
+    def _answered(self, document: str, answer: Answered, batch_size: int, use: Use) -> ReadingRecord:
         return ReadingRecord(
             cell=self.cell.id,
             document=document,
@@ -268,11 +291,19 @@ class CellWorker:
             attempts=answer.attempts,
             allocator=answer.allocator,
             facts=answer.facts,
-            memory=memory,
+            memory=use.memory,
+            devices=use.devices,
         )
 
-    def _failed(self, document: str, failure: Failure, message: str, memory: MemoryPeak) -> ReadingRecord:
-        return ReadingRecord(cell=self.cell.id, document=document, failure=failure, message=message, memory=memory)
+    def _failed(self, document: str, failure: Failure, message: str, use: Use) -> ReadingRecord:
+        return ReadingRecord(
+            cell=self.cell.id,
+            document=document,
+            failure=failure,
+            message=message,
+            memory=use.memory,
+            devices=use.devices,
+        )
 
 
 def request_for(cell: Cell) -> BackendRequest:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from reports.figures import cost, detail, quality, quantization
+from reports.figures import cost, detail, device_memory, quality, quantization, throughput
 from reports.figures.style import Figure, drawing
 
 if TYPE_CHECKING:
@@ -25,6 +25,8 @@ FIGURES: Mapping[str, Callable[[Summary], tuple[Canvas, str, str] | None]] = Map
         "quantization": quantization.draw_quantization,
         "latency": cost.draw_latency,
         "memory": cost.draw_memory,
+        "device_memory": device_memory.draw_device_memory,
+        "throughput": throughput.draw_throughput,
     }
 )
 """By file name: what draws a figure with its title and caption, or gives None where the log has nothing for it."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from reports.figures.style import CONTROL_GREY, PALETTE, canvas, label, rows_axis, tidy
 from reports.formatting import format_bytes, format_seconds
-from reports.summary import CellSummary, Summary
+from reports.summary import CellSummary, Summary, by_length
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -24,7 +24,8 @@ def _latencies(cell: CellSummary) -> list[float]:
 def draw_latency(summary: Summary) -> tuple[Canvas, str, str] | None:
     """Every document's latency, with quartiles, median and 95th percentile; None if nothing was timed."""
     cells = summary.candidates or summary.controls  # a control answers in no time: beside it nothing else is legible
-    found = [(c, samples) for c in cells if (samples := _latencies(c))]
+    ordered = [c for members in by_length(cells).values() for c in members]
+    found = [(c, samples) for c in ordered if (samples := _latencies(c))]
     if not found:
         return None
     figure, grid = canvas(9, 1.5 + 0.55 * len(found))
@@ -35,16 +36,23 @@ def draw_latency(summary: Summary) -> tuple[Canvas, str, str] | None:
         axes.set_xscale("log")
     for row, (cell, samples) in enumerate(found):
         _strip(axes, row, cell, samples)
-    rows_axis(axes, [f"{label(cell)}  n={len(samples)}" for cell, samples in found])
+    rows_axis(axes, [f"{label(cell)}{_fixed(cell)}  n={len(samples)}" for cell, samples in found])
     axes.set_xlim(*((min(every) / 1.5, max(every) * 6) if wide else (0, max(every) * 1.35)))
     axes.xaxis.set_major_formatter(lambda value, _: _tick(value))
     axes.xaxis.set_minor_formatter("")
     tidy(axes, "Latency per document", "latency from request to text")
+    fixed = (
+        "=N tokens: output length fixed, not to be compared with others. " if any(_fixed(c) for c, _ in found) else ""
+    )
     caption = (
         "Each dot is one answered document. Box: first to third quartile; line: median (p50); diamond: p95. "
-        f"{'Logarithmic scale. ' if wide else ''}The intervals of the quantiles are in the table above."
+        f"{'Logarithmic scale. ' if wide else ''}{fixed}The intervals of the quantiles are in the table above."
     )
     return figure, "Latency per document by cell", caption
+
+
+def _fixed(cell: CellSummary) -> str:
+    return "" if cell.fixed_length is None else f"  ={cell.fixed_length} tokens"
 
 
 def _tick(seconds: float) -> str:

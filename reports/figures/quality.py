@@ -26,7 +26,7 @@ def draw_quality(summary: Summary) -> tuple[Canvas, str, str] | None:
     for axes, name, title in zip(grid[0], ("f1", "accuracy"), ("F1", "Accuracy beside its floor"), strict=True):
         for row, cell in enumerate(cells):
             color = CONTROL_GREY if cell.is_control else PALETTE[0]
-            missing = "random weights" if cell.is_random else "not measured"
+            missing = cell.unscored or "not measured"
             draw_point(axes, row, cell.metrics[name], color=color, hollow=cell.is_control, missing=missing)
             floor = cell.metrics["floor_accuracy"].value
             if name == "accuracy" and floor is not None:

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, Self
 
+from harness.backends.generative import device_memory
 from harness.backends.generative.checkpoint import (
     Checkpoint,
     find_checkpoint,
@@ -29,6 +30,9 @@ if TYPE_CHECKING:
 
 __all__ = ["GenerationSettings", "TransformersBackend"]
 
+_WEIGHTS = ("real", "dummy")
+_PLAIN = {"str": str, "str | None": str, "int": int, "bool": bool}
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GenerationSettings:
@@ -40,7 +44,11 @@ class GenerationSettings:
     """Model family; from the checkpoint's `model_type` if None."""
     revision: str | None = None
     """Of a hub id."""
+    weights: str = "real"
+    """`real`, or `dummy` for random weights in place of the checkpoint's: only its config.json is needed."""
     max_new_tokens: int = 1024
+    min_new_tokens: int = 0
+    """As many as `max_new_tokens` for answers of exactly that length: nothing ends them earlier."""
     skip_modules: str | None = None
     """Full module names to leave unquantised, separated by commas, instead of the family's own."""
     allow_network: bool = False
@@ -55,15 +63,28 @@ class GenerationSettings:
                 raise unknown_name("setting of the transformers backend", name, known)
         if not settings.get("source"):
             raise UnsupportedError("the transformers backend needs a source: the folder of a checkpoint, or a hub id")
-        wanted: dict[str, type] = {"max_new_tokens": int, "allow_network": bool, "trust_remote_code": bool}
+        wanted: dict[str, type] = {field.name: _PLAIN[str(field.type)] for field in fields(cls)}
         for name, value in settings.items():
-            if type(value) is not wanted.get(name, str):
-                kind = wanted.get(name, str).__name__
+            if type(value) is not wanted[name]:
+                kind = wanted[name].__name__
                 raise UnsupportedError(f"setting {name} of the transformers backend must be {kind}, not {value!r}")
         found = cls(**settings)  # type: ignore[arg-type]  # checked above
         if found.max_new_tokens < 1:
             raise UnsupportedError(f"max_new_tokens must be at least 1, not {found.max_new_tokens}")
+        if not 0 <= found.min_new_tokens <= found.max_new_tokens:
+            raise UnsupportedError(
+                f"min_new_tokens must be from 0 to max_new_tokens ({found.max_new_tokens}), not {found.min_new_tokens}"
+            )
+        if found.weights not in _WEIGHTS:
+            raise unknown_name("kind of weights", found.weights, _WEIGHTS)
         return found
+
+    @property
+    def skip_module_names(self) -> Sequence[str] | None:
+        """`skip_modules` one by one."""
+        if self.skip_modules is None:
+            return None
+        return [name.strip() for name in self.skip_modules.split(",") if name.strip()]
 
 
 class TransformersBackend:
@@ -86,7 +107,8 @@ class TransformersBackend:
         """Load, check and warm up the model; the facts say what was loaded.
 
         Raises UnsupportedError for what device, mode or library cannot do and for a hub model that may not be fetched,
-        CheckpointError for an unusable folder, UnknownNameError for a family or module that does not exist.
+        CheckpointError for an unusable folder, UnknownNameError for a family or module that does not exist, MemoryError
+        or torch's own for weights that do not fit.
         """
         settings = self._settings
         set_network_access(settings.allow_network)
@@ -95,15 +117,23 @@ class TransformersBackend:
             revision=settings.revision,
             allow_network=settings.allow_network,
             trust_remote_code=settings.trust_remote_code,
+            dummy=settings.weights == "dummy",
         )
-        name = family_of(checkpoint.config, family=settings.family, trust_remote_code=settings.trust_remote_code)
+        name = family_of(
+            checkpoint.config,
+            family=settings.family,
+            trust_remote_code=settings.trust_remote_code,
+            dummy=checkpoint.is_dummy,
+        )
         self._family = load_family(name)
         _prepare_libraries()
         from harness.backends.generative.loading import load_model
 
         loaded = load_model(checkpoint, self._family, settings, self._mode, self._device)
-        self._model, self._processor = loaded.model, loaded.processor
-        self._generation = greedy_config(self._model, self._processor.tokenizer, settings.max_new_tokens)
+        self._model, self._processor, self._devices = loaded.model, loaded.processor, loaded.device.devices
+        self._generation = greedy_config(
+            self._model, self._processor.tokenizer, settings.max_new_tokens, settings.min_new_tokens
+        )
         self._model.generation_config = self._generation  # or the checkpoint's own would fill what is unset here
         self._stops = frozenset(self._generation.eos_token_id)
         self._warm_up()
@@ -124,6 +154,7 @@ class TransformersBackend:
         `phases` are those of the whole batch: `preprocess_s`, `ttft_s` and `tpot_s` (per step) from the start of
         `generate`, `generate_s`, and `fingerprint_s`, what hashing the pixels for `facts` took.
         """
+        device_memory.reset_allocator_peaks(self._devices)
         started = time.perf_counter()
         prepared = self._family.prepare(self._processor, self._model.config, images, prompt)
         inputs = self._on_device(prepared.inputs)
@@ -138,6 +169,7 @@ class TransformersBackend:
             "generate_s": generate_s,
             "fingerprint_s": time.perf_counter() - hashing,
         }
+        allocator = device_memory.allocator_peaks(self._devices)
         prompt_tokens = prepared.inputs["attention_mask"].sum(dim=1).tolist()
         return [
             Answer(
@@ -149,12 +181,14 @@ class TransformersBackend:
                 output_tokens=len(answer.ids),
                 stop=answer.stop,
                 facts=fact,
+                allocator=allocator,
             )
             for answer, count, fact in zip(answers, prompt_tokens, facts, strict=True)
         ]
 
     def _on_device(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
-        dtype, device = self._model.dtype, self._model.device
+        dtype = self._model.dtype
+        device = self._devices[0] if self._devices else "cpu"  # of several, the first takes the inputs
         return {
             name: tensor.to(device, dtype) if tensor.is_floating_point() else tensor.to(device)
             for name, tensor in inputs.items()
@@ -187,6 +221,7 @@ class TransformersBackend:
 
         whole, self._generation = self._generation, copy.deepcopy(self._generation)
         self._generation.max_new_tokens = min(4, self._settings.max_new_tokens)
+        self._generation.min_new_tokens = min(4, self._settings.min_new_tokens) or None
         try:
             self.read(pillow.linear_gradient("L").resize((210, 297)).convert("RGB"), "Read this page.")
         finally:
@@ -224,10 +259,12 @@ def _image_facts(image: Image, pixels: Pixels) -> dict[str, Setting]:
 
 def _checkpoint_facts(checkpoint: Checkpoint, processor: Any) -> dict[str, Setting]:
     template = processor.chat_template or processor.tokenizer.chat_template
-    fingerprint, scope = weights_fingerprint(checkpoint.folder)
+    fingerprint, scope = weights_fingerprint(checkpoint)
     facts: dict[str, Setting] = {
         "weights_sha256": fingerprint,
         "weights_sha256_of": scope,
         "chat_template_sha256": hashlib.sha256(str(template).encode()).hexdigest()[:12],
     }
+    if checkpoint.is_dummy:
+        facts["weights"] = "dummy"
     return {**facts, "random_weights": True} if checkpoint.is_random else facts

@@ -28,11 +28,18 @@ class Checkpoint:
     folder: Path
     config: Mapping[str, Any]
     """The contents of config.json."""
+    is_dummy: bool = False
+    """Whether only config.json is used, and the weights are to be drawn at random."""
 
     @property
     def is_random(self) -> bool:
-        """Whether it says that its weights were never trained, so that its answers say nothing."""
-        return self.config.get("docvlm_random_weights") is True
+        """Whether its weights were never trained, as it says or because they are dummies: its answers say nothing."""
+        return self.is_dummy or self.config.get("docvlm_random_weights") is True
+
+    @property
+    def weight_files(self) -> tuple[Path, ...]:
+        """The safetensors files that loading reads."""
+        return () if self.is_dummy else tuple(sorted(self.folder.glob("*.safetensors")))
 
 
 def set_network_access(allowed: bool) -> None:
@@ -43,9 +50,16 @@ def set_network_access(allowed: bool) -> None:
 
 
 def find_checkpoint(
-    source: str, *, revision: str | None = None, allow_network: bool = False, trust_remote_code: bool = False
+    source: str,
+    *,
+    revision: str | None = None,
+    allow_network: bool = False,
+    trust_remote_code: bool = False,
+    dummy: bool = False,
 ) -> Checkpoint:
     """The checkpoint at `source`: a folder, or the id of a model on the hub (its local copy, unless `allow_network`).
+
+    With `dummy`, only its config.json is needed.
 
     Raises CheckpointError for what is missing or broken; UnsupportedError for a hub model that is not here and may not
     be fetched, and for weights in a form that can run code.
@@ -65,8 +79,9 @@ def find_checkpoint(
         raise CheckpointError(f"{folder / 'config.json'}: not valid JSON: {error}") from None
     if not isinstance(config, dict):
         raise CheckpointError(f"{folder / 'config.json'}: not a JSON object")
-    _check_weights(folder)
-    return Checkpoint(folder=folder, config=config)
+    if not dummy:
+        _check_weights(folder)
+    return Checkpoint(folder=folder, config=config, is_dummy=dummy)
 
 
 def _from_hub(source: str, revision: str | None, allow_network: bool, trust_remote_code: bool) -> Path:
@@ -106,14 +121,18 @@ def _check_weights(folder: Path) -> None:
     raise CheckpointError(f"{folder}: no weights (*.safetensors)")
 
 
-def weights_fingerprint(folder: Path) -> tuple[str, str]:
-    """What identifies the weights, and what it covers: (12 hex digits, `content` or `headers`).
+def weights_fingerprint(checkpoint: Checkpoint) -> tuple[str, str]:
+    """What identifies the weights, and what it covers: (12 hex digits, `content`, `headers` or `configuration`).
 
     SHA-256 over the name, size and content of each safetensors file; of files above 64 MiB only the header (names,
-    types, shapes, places of the tensors), because reading them would take longer than loading them.
+    types, shapes, places of the tensors), because reading them would take longer than loading them. Dummy weights
+    follow from config.json.
     """
     digest, scope = hashlib.sha256(), "content"
-    for path in sorted(folder.glob("*.safetensors")):
+    if checkpoint.is_dummy:
+        digest.update((checkpoint.folder / "config.json").read_bytes())
+        scope = "configuration"
+    for path in checkpoint.weight_files:
         size = path.stat().st_size
         digest.update(f"{path.name}\0{size}\0".encode())
         with path.open("rb") as file:

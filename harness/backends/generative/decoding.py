@@ -65,8 +65,9 @@ def cut_at_stop(ids: Sequence[int], stop_ids: Collection[int]) -> Generated:
     return Generated(ids=ids, stop="length")
 
 
-def greedy_config(model: Any, tokenizer: Any, max_new_tokens: int) -> GenerationConfig:
-    """Greedy decoding until one of the stop ids that model or tokenizer name.
+def greedy_config(model: Any, tokenizer: Any, max_new_tokens: int, min_new_tokens: int = 0) -> GenerationConfig:
+    """Greedy decoding until one of the stop ids that model or tokenizer name, none of which is chosen before
+    `min_new_tokens`: with as many as `max_new_tokens`, every answer has that length.
 
     Everything else that the checkpoint may say (sampling, penalties) is left out. Raises CheckpointError if there is
     no stop id: every answer would run to its limit.
@@ -83,6 +84,7 @@ def greedy_config(model: Any, tokenizer: Any, max_new_tokens: int) -> Generation
         do_sample=False,
         num_beams=1,
         max_new_tokens=max_new_tokens,
+        min_new_tokens=min_new_tokens or None,
         eos_token_id=sorted(stops),
         pad_token_id=min(stops) if pad is None else pad,
         bos_token_id=tokenizer.bos_token_id,

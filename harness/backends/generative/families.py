@@ -18,8 +18,24 @@ __all__ = ["Family", "Pixels", "Prepared", "family_of", "load_family", "render_p
 
 # Family name, which is also the `model_type` of its configuration -> adapter.
 _FAMILIES = {
+    "gemma3n": "harness.backends.generative.generic:Gemma3n",
     "internvl": "harness.backends.generative.internvl:InternVL",
+    "llava": "harness.backends.generative.generic:Llava",
     "mllama": "harness.backends.generative.mllama:Mllama",
+    "smolvlm": "harness.backends.generative.generic:SmolVLM",
+}
+_NO_PHI_4 = (
+    "there is no adapter for Phi-4-multimodal: beside the language model it needs a LoRA adapter of its own to read "
+    "images, which transformers does not load with it; its shapes are known, and nothing is measured"
+)
+# `model_type` -> why it cannot be run, where more can be said than that it is unknown.
+_UNSUPPORTED = {
+    "moondream1": (
+        "Moondream has no class in transformers: it runs only on code of its own, which fails under transformers 5 (it "
+        "calls no post_init, and its tables that are in no file stay unset); there are no dummy weights of it either"
+    ),
+    "phi4_multimodal": _NO_PHI_4,
+    "phi4mm": _NO_PHI_4,  # as its own configuration on the hub says
 }
 
 
@@ -57,20 +73,29 @@ class Family(Protocol):
     def tokens_per_tile(self, config: Any) -> int:
         """Positions that the language model can attend to for one tile."""
 
+    def dummy_processor(self, config: Any) -> Any:
+        """A processor for the architecture alone, without tokenizer files. Raises UnsupportedError if there is none."""
+
+    def finish_dummy(self, model: Any) -> None:
+        """Change what the library's initialisation sets so that the image would not matter."""
+
     def prepare(self, processor: Any, config: Any, images: Sequence[Image], prompt: str) -> Prepared:
         """Images (RGB) and the rendered prompt as tensors on the CPU."""
 
 
-def family_of(config: Mapping[str, Any], *, family: str | None, trust_remote_code: bool) -> str:
+def family_of(config: Mapping[str, Any], *, family: str | None, trust_remote_code: bool, dummy: bool = False) -> str:
     """The family of a checkpoint, from its config.json or as the caller says.
 
-    Raises UnknownNameError, and UnsupportedError for a checkpoint that only runs on code of its own.
+    Raises UnknownNameError, and UnsupportedError for a checkpoint that only runs on code of its own or that no adapter
+    understands, and for dummy weights of an unknown architecture.
     """
+    model_type = str(config.get("model_type"))
+    if reason := _UNSUPPORTED.get(family or model_type):
+        raise UnsupportedError(reason)
     if family is not None:
         if family not in _FAMILIES:
             raise unknown_name("model family", family, _FAMILIES)
         return family
-    model_type = str(config.get("model_type"))
     if model_type in _FAMILIES:
         return model_type
     if "auto_map" in config and not trust_remote_code:
@@ -78,6 +103,11 @@ def family_of(config: Mapping[str, Any], *, family: str | None, trust_remote_cod
             f"this checkpoint (model_type {model_type!r}) runs only on code of its own, which is not trusted. Use its "
             "conversion to transformers' own classes (often named with '-hf'), or trust it by name: "
             "--eval-trust-remote-code MODEL"
+        )
+    if dummy:
+        raise UnsupportedError(
+            f"dummy weights need a processor that goes by config.json alone; none for {model_type!r}, only for "
+            + ", ".join(sorted(_FAMILIES))
         )
     raise unknown_name("model family", model_type, _FAMILIES)
 

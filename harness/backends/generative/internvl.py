@@ -20,7 +20,7 @@ class InternVL:
 
     def skip_modules(self, mode: Quantization) -> tuple[str, ...]:
         """LLM.int8 leaves the vision side alone, which is small and sensitive."""
-        if mode is Quantization.INT8:
+        if mode.skips_sensitive:
             return ("model.vision_tower", "model.multi_modal_projector", "lm_head")
         return ("lm_head",) if mode.is_four_bit else ()
 
@@ -45,6 +45,15 @@ class InternVL:
         height, width = config.vision_config.image_size
         rows, columns = config.vision_config.patch_size
         return int((height // rows) * (width // columns) * config.downsample_ratio**2)
+
+    def dummy_processor(self, config: Any) -> Any:
+        """Tiles and special tokens as published."""
+        from harness.backends.generative.dummy_processors import dummy_internvl_processor
+
+        return dummy_internvl_processor(config)
+
+    def finish_dummy(self, model: Any) -> None:
+        """Nothing: with its usual initialisation the model looks at its image."""
 
     def prepare(self, processor: Any, config: Any, images: Sequence[Image], prompt: str) -> Prepared:
         """Tile each image as the processor's min_patches and max_patches say, with a thumbnail beside several tiles."""

@@ -3,28 +3,31 @@
 from __future__ import annotations
 
 import importlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from harness.architectures import build_skeleton
+from harness.backends.generative import device_memory
 from harness.backends.generative.checkpoint import Checkpoint
+from harness.backends.generative.dummy_weights import make_weights
 from harness.backends.generative.families import Family
+from harness.backends.generative.page_cache import file_cache_state
+from harness.backends.generative.planning import WeightPlan, device_placement, plan_weights
 from harness.backends.protocol import Setting
 from harness.errors import CheckpointError, UnsupportedError
 from harness.quantization import (
     DeviceCapability,
     Quantization,
-    check_layer_shapes,
     check_quantized,
-    check_skip_modules,
     count_linears,
     device_capability,
-    is_skipped,
     quantization_config,
     quantization_note,
     quantization_support,
     rest_dtype,
 )
-from harness.weights import linear_shapes, measure_weight_bytes, predict_weight_bytes, tied_linears
+from harness.weights import measure_weight_bytes
 
 if TYPE_CHECKING:
     from harness.backends.generative.backend import GenerationSettings
@@ -38,12 +41,14 @@ class LoadedModel:
 
     model: Any
     processor: Any
-    mode: Quantization
+    plan: WeightPlan
     device: DeviceCapability
-    parameters: int
-    predicted_bytes: int
-    asked: int
-    """Linear layers that the precision and its skip list name."""
+    context_bytes: Mapping[str, int]
+    """By CUDA device: in use before any weight, but not by tensors."""
+    allocated_bytes: Mapping[str, int]
+    """By CUDA device: of tensors, after loading and before the first use."""
+    file_cache: str | None
+    """Whether the weights came from memory or from disk; None where it cannot be told."""
 
     def facts(self) -> dict[str, Setting]:
         """What was loaded. Ask after the first use: some quantised layers change their layout then."""
@@ -51,17 +56,17 @@ class LoadedModel:
         import torch
         import transformers
 
-        counts = count_linears(self.model)
+        counts, weights = count_linears(self.model), measure_weight_bytes(self.model)
         facts: dict[str, Setting] = {
-            "quantization": str(self.mode),
+            "quantization": str(self.plan.mode),
             "architecture": type(self.model).__name__,
-            "parameters": self.parameters,
+            "parameters": self.plan.parameters,
             "dtype": str(self.model.dtype).removeprefix("torch."),
             "device_name": self.device.name,
-            "weights_bytes": measure_weight_bytes(self.model),
-            "predicted_weights_bytes": self.predicted_bytes,
+            "weights_bytes": sum(weights.values()),
+            "predicted_weights_bytes": self.plan.predicted_bytes,
             "linears": sum(count.quantized + count.kept for count in counts.values()),
-            "linears_asked": self.asked,
+            "linears_asked": self.plan.asked,
             "linears_quantized": sum(count.quantized for count in counts.values()),
             "torch": torch.__version__,
             "transformers": transformers.__version__,
@@ -71,15 +76,39 @@ class LoadedModel:
         for name, count in counts.items():
             facts[f"linears.{name}"] = count.quantized + count.kept
             facts[f"linears_quantized.{name}"] = count.quantized
-        if (note := quantization_note(self.mode, self.device)) is not None:
+        if (note := quantization_note(self.plan.mode, self.device)) is not None:
             facts["quantization_note"] = note
+        if self.file_cache is not None:
+            facts["file_cache"] = self.file_cache
+        return {**facts, **self._device_facts(weights)}
+
+    def _device_facts(self, weights: Mapping[str, int]) -> dict[str, Setting]:
+        if not self.device.devices:
+            return {}
+        by_device = {
+            "weights_bytes": weights,
+            "weights_allocated_bytes": self.allocated_bytes,
+            "device_used_after_context_bytes": self.context_bytes,
+            # Kernels are loaded at their first use, into memory that is nobody's tensor.
+            "device_used_after_warm_up_bytes": device_memory.driver_bytes(self.device.devices),
+        }
+        facts: dict[str, Setting] = {
+            f"{name}.{device}": value for name, values in by_device.items() for device, value in values.items()
+        }
+        if self.plan.offloaded:
+            facts["offloaded_layers"] = len(self.plan.offloaded)
+            facts["predicted_host_weights_bytes"] = self.plan.predicted_host_bytes
         return facts
 
 
 def load_model(
     checkpoint: Checkpoint, family: Family, settings: GenerationSettings, mode: Quantization, device: str
 ) -> LoadedModel:
-    """Everything that can be refused is refused before the weights are read."""
+    """Everything that can be refused is refused before the weights are read or made.
+
+    Raises UnsupportedError, CheckpointError and UnknownNameError; MemoryError for weights that several GPUs cannot
+    hold together, which would otherwise be spread into host memory.
+    """
     if "quantization_config" in checkpoint.config:
         raise UnsupportedError(
             f"{checkpoint.folder}: already quantised; {mode} is made from the unquantised checkpoint"
@@ -87,85 +116,90 @@ def load_model(
     capability = device_capability(device)
     quantization_support(mode, capability)
     family.check_mode(mode, capability)
-    processor = _load_processor(checkpoint, settings)
-    skeleton = _skeleton(checkpoint, settings, rest_dtype(mode, capability))
+    trust = settings.trust_remote_code
+    processor = None if checkpoint.is_dummy else _load_processor(checkpoint, trust_remote_code=trust)
+    skeleton = build_skeleton(checkpoint.folder, dtype=rest_dtype(mode, capability), trust_remote_code=trust)
+    if processor is None:
+        processor = family.dummy_processor(skeleton.config)
+    processor.tokenizer.padding_side = "left"  # the new tokens of all rows begin at the same position
     family.check_checkpoint(skeleton.config, processor)
-    skip = _skip_modules(family, settings, mode)
-    check_skip_modules(skip, linear_shapes(skeleton, ()))
-    skip = (*skip, *(name for name in tied_linears(skeleton) if not is_skipped(name, skip)))
-    asked = linear_shapes(skeleton, skip) if mode.is_quantized else {}
-    check_layer_shapes(mode, capability, asked)
-    model = _load_weights(checkpoint, settings, mode, capability, device, skip)
-    check_quantized(mode, model, skip)
+    plan = plan_weights(skeleton, family, mode, capability, skip_modules=settings.skip_module_names)
+    cache = file_cache_state(checkpoint.weight_files)
+    context = device_memory.driver_bytes(capability.devices)
+    _check_room(plan, capability)
+    if checkpoint.is_dummy:
+        model = make_weights(skeleton, family, plan, capability)
+    else:
+        model = _read_weights(checkpoint, skeleton, plan, capability, trust_remote_code=trust)
+    model.eval()
+    if len(capability.devices) > 1:
+        _check_placement(model)
+    check_quantized(mode, model, plan.skip)
+    device_memory.settle(capability.devices)
     return LoadedModel(
         model=model,
         processor=processor,
-        mode=mode,
+        plan=plan,
         device=capability,
-        parameters=sum(parameter.numel() for parameter in skeleton.parameters()),
-        asked=len(asked),
-        predicted_bytes=predict_weight_bytes(skeleton, mode, skip, packs_four_bit=capability.packs_four_bit),
+        context_bytes=context,
+        allocated_bytes=device_memory.allocated_bytes(capability.devices),
+        file_cache=cache,
     )
 
 
-def _skip_modules(family: Family, settings: GenerationSettings, mode: Quantization) -> tuple[str, ...]:
-    if settings.skip_modules is None:
-        return family.skip_modules(mode)
-    if not mode.is_quantized or mode is Quantization.INT8_ALL:
-        raise UnsupportedError(f"{mode} takes no skip_modules; {settings.skip_modules} was asked")
-    return tuple(name.strip() for name in settings.skip_modules.split(",") if name.strip())
-
-
-def _load_processor(checkpoint: Checkpoint, settings: GenerationSettings) -> Any:
+def _load_processor(checkpoint: Checkpoint, *, trust_remote_code: bool) -> Any:
     transformers: Any = importlib.import_module("transformers")
     try:
         processor = transformers.AutoProcessor.from_pretrained(
-            checkpoint.folder, local_files_only=True, trust_remote_code=settings.trust_remote_code
+            checkpoint.folder, local_files_only=True, trust_remote_code=trust_remote_code
         )
     except (OSError, ValueError) as error:
         raise CheckpointError(f"{checkpoint.folder}: its processor cannot be loaded: {error}") from error
+    except ImportError as error:
+        raise UnsupportedError(
+            f"{checkpoint.folder}: its processor needs a package that is not here: {error}"
+        ) from error
     if not hasattr(processor, "image_processor"):
         raise CheckpointError(f"{checkpoint.folder}: no image processor (preprocessor_config.json)")
     if not (processor.chat_template or processor.tokenizer.chat_template):
         raise CheckpointError(f"{checkpoint.folder}: no chat template, so there is no telling how to ask")
-    processor.tokenizer.padding_side = "left"  # the new tokens of all rows begin at the same position
     return processor
 
 
-def _skeleton(checkpoint: Checkpoint, settings: GenerationSettings, dtype: str) -> Any:
-    """The model without memory, for what can be known beforehand."""
-    import torch
-
-    transformers: Any = importlib.import_module("transformers")
-    config = transformers.AutoConfig.from_pretrained(
-        checkpoint.folder, local_files_only=True, trust_remote_code=settings.trust_remote_code
-    )
-    with torch.device("meta"):
-        return transformers.AutoModelForImageTextToText.from_config(
-            config, dtype=getattr(torch, dtype), trust_remote_code=settings.trust_remote_code
+def _check_room(plan: WeightPlan, capability: DeviceCapability) -> None:
+    if len(capability.devices) < 2:
+        return  # the allocator says so itself
+    needed, free = plan.predicted_bytes, device_memory.free_bytes(capability.devices)
+    if needed > free:
+        raise MemoryError(
+            f"weights of {needed / 1e9:.2f} GB do not fit into the {free / 1e9:.2f} GB that are free on "
+            f"{capability.name} together"
         )
 
 
-def _load_weights(
-    checkpoint: Checkpoint,
-    settings: GenerationSettings,
-    mode: Quantization,
-    capability: DeviceCapability,
-    device: str,
-    skip: tuple[str, ...],
-) -> Any:
-    import torch
+def _check_placement(model: Any) -> None:
+    """After a balanced placement, which goes on in host memory where the GPUs are full."""
+    placed = getattr(model, "hf_device_map", {})
+    if spilt := [name for name, device in placed.items() if device in ("cpu", "disk")]:
+        raise MemoryError(f"{len(spilt)} of {len(placed)} parts of the model do not fit, such as {spilt[0]}")
 
-    transformers: Any = importlib.import_module("transformers")
-    dtype = rest_dtype(mode, capability)
-    model, report = transformers.AutoModelForImageTextToText.from_pretrained(
+
+def _read_weights(
+    checkpoint: Checkpoint,
+    skeleton: Any,
+    plan: WeightPlan,
+    capability: DeviceCapability,
+    *,
+    trust_remote_code: bool,
+) -> Any:
+    model, report = type(skeleton).from_pretrained(
         checkpoint.folder,
-        dtype=getattr(torch, dtype),
-        quantization_config=quantization_config(mode, skip, compute_dtype=dtype),
-        device_map={"": device},
+        dtype=skeleton.dtype,
+        quantization_config=quantization_config(plan.mode, plan.skip, compute_dtype=plan.dtype),
+        device_map=device_placement(skeleton, plan, capability),
         use_safetensors=True,
         local_files_only=True,
-        trust_remote_code=settings.trust_remote_code,
+        trust_remote_code=trust_remote_code,
         output_loading_info=True,
     )
     for kind in ("missing_keys", "mismatched_keys"):  # transformers would fill these with random numbers
@@ -173,4 +207,4 @@ def _load_weights(
             raise CheckpointError(
                 f"{checkpoint.folder}: {len(names)} weights with {kind.replace('_', ' ')}, such as {names[0]}"
             )
-    return model.eval()
+    return model

@@ -14,13 +14,15 @@ if TYPE_CHECKING:
 
 __all__ = ["Mllama"]
 
+_DUMMY_GATE = 0.5
+
 
 class Mllama:
     """`MllamaForConditionalGeneration`."""
 
     def skip_modules(self, mode: Quantization) -> tuple[str, ...]:
         """LLM.int8 leaves the vision side alone: it is sensitive, and 4-D activations fail on a CPU."""
-        if mode is Quantization.INT8:
+        if mode.skips_sensitive:
             return ("model.vision_model", "model.multi_modal_projector", "lm_head")
         return ("lm_head",) if mode.is_four_bit else ()
 
@@ -51,6 +53,18 @@ class Mllama:
         """One for each patch, and the class embedding."""
         vision = config.vision_config
         return int((vision.image_size // vision.patch_size) ** 2 + 1)
+
+    def dummy_processor(self, config: Any) -> Any:
+        """Tiles and special tokens as published."""
+        from harness.backends.generative.dummy_processors import dummy_mllama_processor
+
+        return dummy_mllama_processor(config)
+
+    def finish_dummy(self, model: Any) -> None:
+        """Open the gates: they start at zero, and a model that was never trained would not look at its image."""
+        for name, parameter in model.named_parameters():
+            if name.endswith(("gate", "gate_attn", "gate_ffn")):
+                parameter.fill_(_DUMMY_GATE)
 
     def prepare(self, processor: Any, config: Any, images: Sequence[Image], prompt: str) -> Prepared:
         """One image a prompt, as nested lists; the image token stands in the prompt by the chat template."""

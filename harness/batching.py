@@ -1,0 +1,40 @@
+"""Requests: documents that were read together share their time, memory and energy, which count once."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+
+from harness.evidence import ReadingRecord
+from harness.statistics import Estimate, mean_interval, t_quantile
+
+__all__ = ["batches", "per_unit"]
+
+
+def batches(readings: Iterable[ReadingRecord]) -> Sequence[Sequence[ReadingRecord]]:
+    """Readings by the request that they were part of, failures that belong to no batch alone.
+
+    The documents of a batch share its duration, which no two batches of one size share to the nanosecond.
+    """
+    found: dict[object, list[ReadingRecord]] = {}
+    for reading in readings:
+        alone = reading.batch_size == 1 or reading.latency_s is None
+        found.setdefault(reading.document if alone else (reading.batch_size, reading.latency_s), []).append(reading)
+    return list(found.values())
+
+
+def per_unit(requests: Sequence[tuple[int, float]]) -> Estimate:
+    """Summed amounts over summed units, from (units, amount) of each request; n is the number of units.
+
+    With the linearised t interval of a ratio, whose unit is the request: Cochran (1977), Sampling Techniques, eq. 6.13.
+    For requests of one unit each it is the mean with its interval.
+    """
+    if all(size == 1 for size, _ in requests):
+        return mean_interval([amount for _, amount in requests])
+    k, n = len(requests), sum(size for size, _ in requests)
+    mean = sum(amount for _, amount in requests) / n
+    if k == 1:
+        return Estimate(mean, None, None, n, "t, by batch")
+    squares = sum((amount - mean * size) ** 2 for size, amount in requests)
+    half = t_quantile(0.95, k - 1) * math.sqrt(k / (k - 1) * squares) / n
+    return Estimate(mean, mean - half, mean + half, n, "t, by batch")

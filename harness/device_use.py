@@ -1,0 +1,126 @@
+"""What requests took from accelerators: energy by metric, and whether somebody else disturbed them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+from harness.batching import per_unit
+from harness.evidence import CellRecord, DeviceUse, ReadingRecord, SweepRecord
+from harness.metrics import Metric, measured
+from harness.statistics import Estimate
+
+__all__ = [
+    "CLOSURE_LIMIT",
+    "MINIMUM_ENERGY_S",
+    "contamination",
+    "energy_metrics",
+    "load_contamination",
+    "step_contamination",
+]
+
+MINIMUM_ENERGY_S = 1.0
+"""Shorter than this in all, and energy counts as not measured: counters move in steps of up to 0.1 s."""
+CLOSURE_LIMIT = 0.05
+"""Share of the energy by which counter and integrated power may differ."""
+
+_Batch = Sequence[ReadingRecord]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Window:
+    """One request on all its devices."""
+
+    documents: int
+    tokens: int | None
+    """Generated for all of them."""
+    seconds: float
+    counter_j: float | None
+    power_j: float | None
+
+
+def energy_metrics(requests: Iterable[_Batch], loads: Sequence[CellRecord]) -> dict[str, Metric]:
+    """Those metrics of energy and power that can be told of answered requests, all devices summed.
+
+    The counters' differences where every request has them, otherwise the sampled power, integrated.
+    """
+    found: dict[str, Metric] = {}
+    idle = [use.idle_w for use in next((load.devices for load in loads if load.devices), ())]
+    if (idle_w := _sum(idle)) is not None:
+        found["idle_power_w"] = _plain("idle_power_w", idle_w, 1)
+    windows = [_window(batch) for batch in requests if batch[0].devices]
+    seconds = sum(w.seconds for w in windows)
+    if seconds < MINIMUM_ENERGY_S:
+        return found
+    n = sum(w.documents for w in windows)
+    counter, power = _sum([w.counter_j for w in windows]), _sum([w.power_j for w in windows])
+    if counter is not None and counter > 0 and power is not None:
+        found["energy_closure"] = _plain("energy_closure", abs(counter - power) / counter, n)
+    energies = [w.power_j if counter is None else w.counter_j for w in windows]
+    total = power if counter is None else counter
+    if not total:
+        return found
+    joules = [energy or 0.0 for energy in energies]
+    found["energy_j"] = measured("energy_j", per_unit([(w.documents, j) for w, j in zip(windows, joules, strict=True)]))
+    found["mean_power_w"] = _plain("mean_power_w", total / seconds, n)
+    tokens = [w.tokens for w in windows]
+    if None not in tokens and any(tokens):
+        estimate = per_unit([(count or 0, j) for count, j in zip(tokens, joules, strict=True)])
+        found["j_per_output_tok"] = measured("j_per_output_tok", replace(estimate, n=n))
+    return found
+
+
+def contamination(requests: Iterable[_Batch], *, only_foreign: bool = False) -> str | None:
+    """How many requests were disturbed, and by what, in words; None if none was.
+
+    `only_foreign` leaves slowdowns aside, which change times but not what memory is taken.
+    """
+    return _told([batch[0].devices for batch in requests], "request", only_foreign)
+
+
+def load_contamination(loads: Sequence[CellRecord]) -> str | None:
+    """The same of loads."""
+    return _told([load.devices for load in loads], "load", False)
+
+
+def step_contamination(step: SweepRecord) -> str | None:
+    """The same of the request that a step of a batch sweep tells the devices of."""
+    return _told([step.devices], "request", False)
+
+
+def _told(phases: Sequence[Sequence[DeviceUse]], what: str, only_foreign: bool) -> str | None:
+    causes: Counter[str] = Counter()
+    disturbed = 0
+    for devices in phases:
+        bad = [use for use in devices if use.is_contaminated]
+        here = {"other processes on the GPU" for use in bad if use.foreign_processes}
+        if not only_foreign:
+            here |= {f"{reason} slowdown" for use in bad for reason in use.throttle if reason != "power"}
+        disturbed += bool(here)
+        causes.update(here)
+    if not disturbed:
+        return None
+    named = ", ".join(f"{cause} in {count}" for cause, count in sorted(causes.items()))
+    return f"{disturbed} of {len(phases)} {what}{'s' if len(phases) > 1 else ''} disturbed: {named}"
+
+
+def _window(batch: _Batch) -> _Window:
+    devices = batch[0].devices
+    tokens = [reading.output_tokens for reading in batch]
+    return _Window(
+        documents=len(batch),
+        tokens=None if None in tokens else sum(count or 0 for count in tokens),
+        seconds=max(use.seconds for use in devices),
+        counter_j=_sum([use.energy_j for use in devices]),
+        power_j=_sum([use.power_j for use in devices]),
+    )
+
+
+def _sum(values: Sequence[float | None]) -> float | None:
+    """None if there is none, or one is missing."""
+    return None if not values or None in values else sum(value for value in values if value is not None)
+
+
+def _plain(name: str, value: float, n: int) -> Metric:
+    return measured(name, Estimate(value=value, low=None, high=None, n=n, method="direct"))

@@ -1,0 +1,72 @@
+"""Images a second against batch size: where a bigger batch stops paying, and where memory ends."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from reports.figures.style import MARKERS, PALETTE, canvas, tidy
+from reports.formatting import shorten
+from reports.summary import Summary
+from reports.throughput import SweepStep
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure as Canvas
+
+__all__ = ["draw_throughput"]
+
+
+def draw_throughput(summary: Summary) -> tuple[Canvas, str, str] | None:
+    """Images/s of each sweep, both axes logarithmic; None without a step that was timed."""
+    lines: dict[str, list[SweepStep]] = {}
+    for step in summary.sweeps:
+        if step.images_per_s is not None:
+            lines.setdefault(step.cell, []).append(step)
+    if not lines:
+        return None
+    failed = [s for s in summary.sweeps if s.failure is not None and s.cell in lines]
+    figure, grid = canvas(8, 4.4 + 0.18 * ((len(lines) + 1) // 2))
+    axes = grid[0][0]
+    axes.set_xscale("log", base=2)
+    axes.set_yscale("log")
+    for i, (cell, steps) in enumerate(lines.items()):
+        _line(axes, cell, steps, i)
+    _ticks(axes, lines)
+    tidy(axes, "Throughput by batch size", "batch size, images (logarithmic scale)")
+    axes.grid(axis="y", color="#dddddd", linewidth=0.8)
+    axes.set_ylabel("throughput, images/s (logarithmic scale)")
+    figure.legend(loc="outside lower center", ncols=2, frameon=False)
+    tokens = sorted({s.output_tokens for steps in lines.values() for s in steps})
+    told = "; ".join(f"{shorten(s.cell, 40)} at {s.batch_size}: {s.failure}" for s in failed)
+    caption = (
+        f"Every page answered with exactly {' or '.join(map(str, tokens))} tokens. Points: medians of the timed "
+        "requests; bars: lowest and highest of them. A line of slope 1 would be a batch that costs nothing. "
+        + (f"Failed and so not drawn: {told}." if told else "No size failed.")
+    )
+    return figure, "Images per second by batch size and cell", caption
+
+
+def _line(axes: Axes, cell: str, steps: Sequence[SweepStep], i: int) -> None:
+    color, marker = PALETTE[i % len(PALETTE)], MARKERS[(i + i // len(PALETTE)) % len(MARKERS)]
+    points = [(s.batch_size, s.images_per_s) for s in steps if s.images_per_s is not None]
+    sizes, middles = [size for size, _ in points], [rate[1] for _, rate in points]
+    axes.plot(sizes, middles, marker=marker, color=color, linewidth=1.4, markersize=6, label=shorten(cell, 40))
+    for size, (low, _, high) in points:
+        axes.plot([size, size], [low, high], color=color, linewidth=2.6, alpha=0.5)
+
+
+def _ticks(axes: Axes, lines: Mapping[str, Sequence[SweepStep]]) -> None:
+    """A tick at every batch size that is a power of two, and plain numbers of images a second."""
+    from matplotlib.ticker import LogLocator
+
+    sizes = {s.batch_size for steps in lines.values() for s in steps}
+    powers = [2**k for k in range(max(sizes).bit_length()) if min(sizes) <= 2**k]
+    axes.set_xticks(powers or sorted(sizes), [str(p) for p in powers or sorted(sizes)])
+    axes.set_xlim(min(sizes) / 1.25, max(sizes) * 1.25)
+    axes.xaxis.set_minor_formatter("")
+    axes.yaxis.set_major_formatter("{x:g}")
+    low, high = axes.get_ylim()
+    if high / low > 5:  # a narrower range may hold none of these: there, matplotlib's steps between are named
+        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.yaxis.set_minor_formatter("" if high / low > 5 else "{x:.2g}")

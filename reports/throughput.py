@@ -1,0 +1,136 @@
+"""Batch sweeps: how many pages a second at which batch size, until memory ends."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from statistics import median
+
+from harness.cells import Failure
+from harness.evidence import Evidence, SweepRecord
+from reports.formatting import MISSING, escape, format_bytes, format_rate, format_seconds, table
+
+__all__ = ["SweepStep", "sweep_steps", "throughput_parts"]
+
+_INTRODUCTION = """\
+So many pages at once, each answered with exactly the number of tokens told, whatever the model would have said: with a
+free length, a wordy answer would pass for a slow model. One untimed request comes before the timed ones. Images/s, time
+to first token and time per output token are medians of the timed requests, with lowest and highest in brackets, which
+are no intervals. Prefill: tokens of all prompts, image tokens included, over the time to first token. Decode: one token
+of each page over the time per output token. A size that failed is a row, with the failure.
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SweepStep:
+    """One batch size of one cell. Rates are None where the step failed or was not timed; tuples are low, mid, high."""
+
+    cell: str
+    batch_size: int
+    output_tokens: int
+    """Of each page, exactly."""
+    repetitions: int
+    images_per_s: tuple[float, float, float] | None
+    prefill_tok_per_s: float | None
+    decode_tok_per_s: float | None
+    ttft_s: tuple[float, float, float] | None
+    tpot_s: tuple[float, float, float] | None
+    peak_bytes: int | None
+    peak_of: str | None
+    """What `peak_bytes` is: `driver`, all devices, less what was in use before; `allocator`; `host` (resident)."""
+    contaminated: bool
+    """Whether others were on a device, or its clocks were held down."""
+    failure: Failure | None
+    message: str | None
+
+
+def sweep_steps(evidence: Evidence) -> Sequence[SweepStep]:
+    """Every step of every sweep, cells in order of appearance, batches from the smallest."""
+    return [_step(steps[size]) for steps in evidence.sweeps.values() for size in sorted(steps)]
+
+
+def _step(record: SweepRecord) -> SweepStep:
+    peak, of = _peak(record)
+    timed = record.failure is None
+    ttft, tpot = (_spread(values) if timed else None for values in (record.ttft_s, record.tpot_s))
+    return SweepStep(
+        cell=record.cell,
+        batch_size=record.batch_size,
+        output_tokens=record.output_tokens,
+        repetitions=len(record.seconds) if timed else 0,
+        images_per_s=_spread([record.batch_size / s for s in record.seconds if s > 0]) if timed else None,
+        prefill_tok_per_s=record.prompt_tokens / ttft[1] if ttft and record.prompt_tokens else None,
+        decode_tok_per_s=record.batch_size / tpot[1] if tpot else None,
+        ttft_s=ttft,
+        tpot_s=tpot,
+        peak_bytes=peak,
+        peak_of=of,
+        contaminated=any(d.is_contaminated for d in record.devices),
+        failure=record.failure,
+        message=record.message,
+    )
+
+
+def _spread(values: Sequence[float]) -> tuple[float, float, float] | None:
+    """Lowest, median and highest of what is above 0."""
+    known = [v for v in values if v > 0]
+    return (min(known), median(known), max(known)) if known else None
+
+
+def _peak(record: SweepRecord) -> tuple[int | None, str | None]:
+    """The highest use of memory: of every device by the driver, else by the allocator, else of the host."""
+    used = [
+        d.used_bytes - d.before_bytes for d in record.devices if d.used_bytes is not None and d.before_bytes is not None
+    ]
+    if used and len(used) == len(record.devices):
+        return sum(used), "driver"
+    if record.allocator:
+        return sum(a.reserved_bytes for a in record.allocator), "allocator"
+    host = None if record.devices else record.memory.peak_rss_bytes
+    return host, None if host is None else "host"
+
+
+def throughput_parts(steps: Sequence[SweepStep], drawn: Mapping[str, str]) -> Sequence[str]:
+    """The section, in parts; empty without a sweep."""
+    if not steps:
+        return []
+    lengths = sorted({s.output_tokens for s in steps})
+    stated = f"Output length, fixed: {', '.join(map(str, lengths))} tokens a page.\n"
+    return [_INTRODUCTION, stated, _table(steps), drawn.get("throughput", "")]
+
+
+def _table(steps: Sequence[SweepStep]) -> str:
+    rows = []
+    for s in steps:
+        row = [escape(s.cell), str(s.batch_size), str(s.output_tokens)]
+        if s.failure is not None:
+            row += [f"**{s.failure.value}**", *[""] * 4, _peak_text(s), _first_line(s.message)]
+        else:
+            rates = [MISSING if r is None else format_rate(r) for r in (s.prefill_tok_per_s, s.decode_tok_per_s)]
+            times = [_ranged(t, format_seconds) for t in (s.ttft_s, s.tpot_s)]
+            row += [_ranged(s.images_per_s, format_rate), *rates, *times, _peak_text(s), _requests(s)]
+        rows.append(row)
+    header = ["Cell", "Batch", "Output tokens each", "Images/s", "Prefill tok/s", "Decode tok/s", "First token"]
+    return table([*header, "Per output token", "Peak memory", "Requests timed, or why none"], rows, "lrrrrrrrrl")
+
+
+def _peak_text(step: SweepStep) -> str:
+    if step.peak_bytes is None:
+        return MISSING
+    return f"{format_bytes(step.peak_bytes)}{'' if step.peak_of == 'driver' else f' ({step.peak_of})'}"
+
+
+def _requests(step: SweepStep) -> str:
+    return f"{step.repetitions}{', **contaminated**' if step.contaminated else ''}"
+
+
+def _first_line(message: str | None) -> str:
+    lines = (message or "").strip().splitlines()
+    return escape(lines[0], 200) if lines else ""
+
+
+def _ranged(values: tuple[float, float, float] | None, write: Callable[[float], str]) -> str:
+    if values is None:
+        return MISSING
+    low, mid, high = values
+    return write(mid) if low == high else f"{write(mid)} [{write(low)}, {write(high)}]"

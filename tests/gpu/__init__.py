@@ -1,0 +1,1 @@
+"""What can be shown on a GPU alone; elsewhere these tests skip and say why."""

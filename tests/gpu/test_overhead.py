@@ -1,0 +1,21 @@
+"""What a pass costs on a GPU beside a bare `generate` loop: NVML is read meanwhile, from another process."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from tests.benchmarks.test_generate_overhead import Setup, compare
+
+ROUNDS = int(os.environ.get("DOCVLM_GPU_ROUNDS", "3"))
+MAX_NEW_TOKENS = 96
+"""A small model's answer in about a second: what a pass adds is a fixed time, so that its share is overstated."""
+
+
+def test_a_pass_adds_little_to_a_bare_generate_loop(
+    device: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    setup = Setup(device=device, quantization="bf16", max_new_tokens=MAX_NEW_TOKENS)
+    compare(tmp_path, capsys, setup, rounds=ROUNDS)

@@ -1,0 +1,67 @@
+"""Whether a model fits a device that is not here: what is predicted, from what, and what that can prove."""
+
+from __future__ import annotations
+
+import pytest
+
+from fixtures.judging import fit_gates
+from fixtures.session import CellRun
+from harness.cells import Cell, Role
+from harness.evidence import CellRecord, DeviceUse, DocumentRecord, ReadingRecord
+from harness.gates import Verdict
+from harness.results import result_of
+
+GIB = 1 << 30
+CELL = Cell(model="m", quantization="bf16", device="cuda")
+
+
+def run(limit: float, *, peak: int | None, foreign: int = 0) -> CellRun:
+    """A cell with weights of 10 GiB, predicted as 11, whose device was in use by `peak` bytes at most."""
+    devices = []
+    if peak is not None:
+        use = DeviceUse(device="cuda:0", name="H200", seconds=2.0, samples=9, before_bytes=0, used_bytes=peak)
+        devices = [DeviceUse(**{f: getattr(use, f) for f in use.__slots__} | {"foreign_processes": foreign})]
+    load = CellRecord(
+        cell=CELL.id,
+        model="m",
+        quantization="bf16",
+        runtime="eager",
+        device="cuda",
+        role=Role.CANDIDATE,
+        devices=devices,
+        facts={"weights_bytes": 10 * GIB, "predicted_weights_bytes": 11 * GIB},
+    )
+    reading = ReadingRecord(cell=CELL.id, document="a", text="TOTAL: $1.00", latency_s=2.0, devices=devices)
+    documents = {"a": DocumentRecord(document="a", truth={"TOTAL": "$1.00"})}
+    return CellRun(
+        cell=CELL,
+        result=result_of(CELL.id, Role.CANDIDATE, documents, [load], {"a": reading}),
+        fresh=frozenset({"a"}),
+        fresh_loads=[load],
+        quality_limits={},
+        cost_limits={},
+        limits_elsewhere={"l4": {"peak_vram_bytes": limit}, "t4": {"latency_s": 1.0}},
+    )
+
+
+@pytest.mark.parametrize(("limit", "verdict"), [(16 * GIB, Verdict.PASS), (14.9 * GIB, Verdict.FAIL)])
+def test_weights_by_prediction_and_the_rest_as_measured_here(limit: float, verdict: Verdict) -> None:
+    (gate,) = fit_gates(run(limit, peak=14 * GIB))
+    assert (gate.metric, gate.verdict) == ("peak_vram_bytes.l4", verdict)
+    assert gate.estimate.value == (11 + 14 - 10) * GIB
+    assert gate.estimate.status == "predicted"
+    assert "predicted: the weights by their configuration, and what this device held beside them" in gate.message
+
+
+@pytest.mark.parametrize(("limit", "verdict"), [(90 * GIB, Verdict.INCONCLUSIVE), (10.9 * GIB, Verdict.FAIL)])
+def test_weights_alone_can_prove_only_that_a_model_does_not_fit(limit: float, verdict: Verdict) -> None:
+    (gate,) = fit_gates(run(limit, peak=None))
+    assert gate.verdict is verdict
+    assert gate.estimate.value == 11 * GIB
+    assert "predicted from the weights alone" in gate.message
+
+
+def test_a_peak_in_company_predicts_nothing() -> None:
+    (gate,) = fit_gates(run(90 * GIB, peak=14 * GIB, foreign=1))
+    assert gate.verdict is Verdict.INCONCLUSIVE
+    assert "other processes on the GPU" in gate.message
