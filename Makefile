@@ -3,7 +3,6 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
-GPU_STAMP := $(VENV)/.installed-gpu
 ARGS ?=
 
 .DEFAULT_GOAL := help
@@ -18,20 +17,16 @@ $(STAMP): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,models]'
 	touch $@
 
-$(GPU_STAMP): $(STAMP)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,models,gpu]'
-	touch $@
-
 evals: $(STAMP) ## Evaluate the default models on the bundled documents; report in reports/latest
 	$(BIN)/python -m pytest evals $(ARGS)
 
 test: $(STAMP) ## Run the project's own tests
 	$(BIN)/python -m pytest tests --ignore tests/benchmarks -n 2 --dist loadfile $(ARGS)
 
-gpu: $(GPU_STAMP) ## Evaluate the full-size models on this machine's GPU; without one, say why and do nothing
+gpu: $(STAMP) ## Evaluate the full-size models on this machine's GPU; without one, say why and do nothing
 	$(BIN)/python -m pytest evals -m gpu $(ARGS)
 
-test-gpu: $(GPU_STAMP) ## Run the project's own tests that need an NVIDIA GPU
+test-gpu: $(STAMP) ## Run the project's own tests that need an NVIDIA GPU
 	$(BIN)/python -m pytest tests/gpu -s $(ARGS)
 
 bench: $(STAMP) ## Measure what the suite itself costs

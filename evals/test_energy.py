@@ -1,6 +1,6 @@
 """What does an answer take from the mains? Energy per document and per token, once the two ways to measure it agree."""
 
-from fixtures.judging import closure_gate, cost_gates
+from fixtures.judging import closure_gate, energy_gates
 
 
 def test_closure(accelerated, check):
@@ -10,4 +10,4 @@ def test_closure(accelerated, check):
 
 def test_energy(accelerated, check):
     """Joules per document and per output token, and output tokens a second and watt."""
-    check(accelerated, cost_gates(accelerated, "energy_j", "j_per_output_tok", "output_tok_per_s_per_w"))
+    check(accelerated, energy_gates(accelerated, "energy_j", "j_per_output_tok", "output_tok_per_s_per_w"))

@@ -45,7 +45,7 @@ class Gate:
 
 
 def judge(name: str, estimate: Metric, limit: float | None, *, of: str = "", bound: Bound | None = None) -> Gate:
-    """Compare `estimate` of metric `name` (over the part `of` the documents, if named) with `limit`.
+    """Compare `estimate` of metric `name` with `limit`; `of` names the stratum, device or batch that it is about.
 
     The metric's better direction says on which side of the limit it must lie, unless `bound` says it.
 
@@ -81,7 +81,7 @@ def judge(name: str, estimate: Metric, limit: float | None, *, of: str = "", bou
         return gate(Verdict.PASS, shown)
     if bad is not None and sign * (bad - limit) < 0:
         return gate(Verdict.FAIL, shown)
-    return gate(Verdict.INCONCLUSIVE, f"{shown}: the interval reaches across the limit; more documents would decide")
+    return gate(Verdict.INCONCLUSIVE, f"{shown}: the interval reaches across the limit; a larger sample would decide")
 
 
 def judge_blind(metrics: Mapping[str, Metric]) -> Gate:

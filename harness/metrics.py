@@ -103,7 +103,11 @@ def _define() -> dict[str, MetricDefinition]:
         "latency_p99_s": cost("s", "99th percentile of the same"),
         "latency_cv": single("ratio", "standard deviation over mean of the same"),
         "preprocess_s": cost("s", "median time to decode and prepare the image; in a batch, to prepare all"),
-        "ttft_s": cost("s", "median time to first token; in a batch, of each of its documents at once"),
+        "ttft_s": cost(
+            "s",
+            "median time from the start of generation to the first token: the image is decoded and prepared before it, "
+            "in preprocess_s. In a batch, of each of its documents at once",
+        ),
         "tpot_s": cost("s", "median time per output token after the first"),
         "load_s": single(
             "s",
@@ -116,9 +120,17 @@ def _define() -> dict[str, MetricDefinition]:
             True,
         ),
         "output_tok_per_s": cost(
-            "1/s", "generated token ids / seconds of generation, summed; prompt tokens never count", True
+            "1/s",
+            "generated token ids / seconds of generation, summed: the time to the first token counts, prompt tokens "
+            "never do",
+            True,
         ),
-        "prompt_tok_per_s": cost("1/s", "prompt tokens / time to first token", True),
+        "prompt_tok_per_s": cost(
+            "1/s",
+            "prompt tokens / time to first token. Image tokens are among them where the model reads them in its "
+            "prompt, and not where it attends to images beside it, as Mllama does: comparable within one architecture",
+            True,
+        ),
         "peak_rss_bytes": single(
             "B",
             "highest resident memory of the worker during inference: the kernel's high-water "
@@ -146,7 +158,9 @@ def _define() -> dict[str, MetricDefinition]:
         ),
         "j_per_output_tok": cost("J", "the same energy / generated token ids"),
         "mean_power_w": single("W", "the same energy / the time of these requests", None),
-        "output_tok_per_s_per_w": single("1/(s W)", "output_tok_per_s / mean_power_w", True),
+        "output_tok_per_s_per_w": single(
+            "1/(s W)", "generated token ids a second and watt over the same requests: 1 / j_per_output_tok", True
+        ),
         "energy_closure": single(
             "ratio",
             "|counter - integrated power| / counter over the same requests; above 0.05 neither is to be believed",
@@ -186,7 +200,7 @@ PAIRED_METRICS: Mapping[str, MetricDefinition] = MappingProxyType(
             higher_is_better=True,
             sampled=False,
         ),
-        "undisturbed_rate": MetricDefinition(
+        "uncontaminated_rate": MetricDefinition(
             unit="ratio",
             definition="share of the requests during which no process of others was on the device and nothing but its "
             "own power cap held its clocks down, as far as the driver tells",

@@ -10,7 +10,7 @@ from typing import Any
 
 from harness.batching import batches, per_unit
 from harness.cells import Failure, Role
-from harness.device_use import CLOSURE_LIMIT, contamination, energy_metrics, load_contamination
+from harness.device_use import contamination, energy_metrics, load_contamination
 from harness.evidence import CellRecord, DocumentRecord, Evidence, MemoryPeak, ReadingRecord
 from harness.ledger import VramLedger, peak_vram, vram_ledgers
 from harness.metrics import METRICS, Metric, Status, measured, not_measured
@@ -18,7 +18,7 @@ from harness.responses import ParsedResponse, parse_response
 from harness.scoring import DocumentScore, document_f1, rates, score_document
 from harness.statistics import Estimate, mean_interval, quantile_interval, ratio_interval
 
-__all__ = ["MINIMUM_MEMORY_SAMPLES", "CellResult", "batches", "cell_results", "memory_samples", "result_of"]
+__all__ = ["MINIMUM_MEMORY_SAMPLES", "CellResult", "cell_results", "memory_samples", "result_of"]
 
 MINIMUM_MEMORY_SAMPLES = 3
 """Fewer samples during inference than this, and the peak counts as not measured."""
@@ -83,15 +83,9 @@ class CellResult:
         if calls := [r.calls for r in readings if r.latency_s is not None]:
             found["calls_per_document"] = measured("calls_per_document", mean_interval(calls))
         attempted = [r for d, r in self.readings.items() if d in chosen]  # a peak before an out-of-memory is a peak
-        found |= _disturbed(_speed(readings, self.loads), contamination(batches(readings)))
+        found |= _contaminated(_speed(readings, self.loads), contamination(batches(readings)))
         found |= _memory(attempted, self.loads) | _load(self.loads)
         return {name: found.get(name) or not_measured(name) for name in METRICS}
-
-    @property
-    def energy_closes(self) -> bool | None:
-        """Whether counter and integrated power agree within CLOSURE_LIMIT; None where either is missing."""
-        closure = self.metrics()["energy_closure"].value
-        return None if closure is None else closure <= CLOSURE_LIMIT
 
     @property
     def ledgers(self) -> Mapping[str, VramLedger]:
@@ -133,7 +127,7 @@ def _quantile(name: str, samples: Sequence[float], q: float) -> Metric:
     return measured(name, quantile_interval(samples, q)) if samples else not_measured(name)
 
 
-def _disturbed(found: Mapping[str, Metric], why: str | None) -> dict[str, Metric]:
+def _contaminated(found: Mapping[str, Metric], why: str | None) -> dict[str, Metric]:
     """The same metrics, saying what disturbed them."""
     return {name: replace(metric, contaminated=why) for name, metric in found.items()}
 
@@ -154,9 +148,8 @@ def _speed(readings: Iterable[ReadingRecord], loads: Sequence[CellRecord]) -> di
         )
         found["docs_per_min"] = measured("docs_per_min", _per_minute(per_unit(_durations(answered))))
     found |= energy_metrics(batches(answered), loads)
-    speed, power = found.get("output_tok_per_s"), found.get("mean_power_w")
-    if speed and speed.value and power and power.value:
-        found["output_tok_per_s_per_w"] = _plain("output_tok_per_s_per_w", speed.value / power.value, power.n)
+    if (energy := found.get("j_per_output_tok")) and energy.value:
+        found["output_tok_per_s_per_w"] = _plain("output_tok_per_s_per_w", 1 / energy.value, energy.n)
     return found
 
 
@@ -274,7 +267,7 @@ def _unjudged(loads: Iterable[CellRecord], fixed_length: int | None) -> str | No
     if any(load.facts.get("random_weights") is True for load in loads):
         return "random weights: their answers say nothing about the model, and are not scored"
     if fixed_length is not None:
-        return f"every answer was made {fixed_length} tokens long: they cost what such answers cost, and are not scored"
+        return f"every answer was made exactly {fixed_length} tokens long, whatever it says, and is not scored"
     return None
 
 

@@ -6,7 +6,8 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from harness.results import CellResult, batches
+from harness.batching import batches
+from harness.results import CellResult
 from reports.formatting import MISSING, escape, table
 from reports.summary import CellSummary
 

@@ -6,8 +6,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from statistics import median
 from types import MappingProxyType
 
+from harness.batching import batches
 from harness.evidence import CellRecord
-from harness.results import MINIMUM_MEMORY_SAMPLES, batches, memory_samples
+from harness.results import MINIMUM_MEMORY_SAMPLES, memory_samples
 from reports.formatting import MISSING, escape, format_metric, format_seconds, table
 from reports.summary import CellSummary
 from reports.tables import cell_name

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
+from harness.batching import batches
 from harness.ledger import CLOSURE, MINIMUM_SAMPLES, VramLedger, summed
 from harness.metrics import Metric
-from harness.results import batches
 from reports.formatting import MISSING, escape, format_bytes, format_percent, table
 from reports.summary import CellSummary
 
@@ -101,7 +101,7 @@ def _ledger_table(found: Sequence[DeviceMemory]) -> str:
                 ]
             )
     header = ["Cell", "Device", *PARTS.values(), "Driver (NVML)", f"Closes within {_CLOSURE}"]
-    return table([*header, "Samples of the driver", "Peaks of the allocator"], rows, "llrrrrrrlr")
+    return table([*header, "Driver samples", "Requests with allocator peak"], rows, "llrrrrrrlr")
 
 
 def _bytes(count: int | None) -> str:

@@ -48,7 +48,7 @@ class ModeCost:
     message: str | None
     """Its first line."""
     fits: bool | None
-    """In the whole card; None where the peak was not measured."""
+    """In the whole card; None where the peak was not measured, or others were on the device."""
     fits_usable: bool | None
     """In the usable share of it."""
     reference: str | None
@@ -66,6 +66,7 @@ def mode_costs(summary: Summary) -> Sequence[ModeCost]:
 
 def _cost(recovery: Recovery, cell: CellSummary) -> ModeCost:
     peak = cell.metrics["peak_vram_bytes"]
+    taken = None if peak.contaminated else peak.value
     failure, message = _first_failure(cell.result)
     return ModeCost(
         cell=cell.cell,
@@ -77,8 +78,8 @@ def _cost(recovery: Recovery, cell: CellSummary) -> ModeCost:
         documents=cell.overall.documents,
         failure=failure,
         message=message,
-        fits=None if peak.value is None else peak.value <= CARD_BYTES,
-        fits_usable=None if peak.value is None else peak.value <= USABLE_SHARE * CARD_BYTES,
+        fits=None if taken is None else taken <= CARD_BYTES,
+        fits_usable=None if taken is None else taken <= USABLE_SHARE * CARD_BYTES,
         reference=recovery.reference,
         latency=recovery.latency,
         tpot=recovery.tpot,
@@ -105,7 +106,7 @@ def fit_parts(costs: Sequence[ModeCost]) -> Sequence[str]:
             format_metric(c.weights),
             format_metric(c.peak),
             _runs(c),
-            *map(_fits, (c.fits, c.fits_usable)),
+            *(_fits(c.peak, fits) for fits in (c.fits, c.fits_usable)),
             *(_slower(c, comparison) for comparison in (c.latency, c.tpot)),
         ]
         for c in costs
@@ -122,8 +123,10 @@ def _runs(cost: ModeCost) -> str:
     return f"in part, {share}: {why}" if cost.answered else f"**no**, {why}"
 
 
-def _fits(fits: bool | None) -> str:
-    return MISSING if fits is None else "yes" if fits else "**no**"
+def _fits(peak: Metric, fits: bool | None) -> str:
+    if fits is None:
+        return "not judged: contaminated" if peak.contaminated else MISSING
+    return "yes" if fits else "**no**"
 
 
 def _slower(cost: ModeCost, comparison: Comparison | None) -> str:

@@ -8,18 +8,18 @@ from types import MappingProxyType
 from typing import Any
 
 from harness.model_facts import loaded_facts, number
-from reports.formatting import MISSING, escape, format_bytes, table
+from reports.formatting import MISSING, escape, table
 from reports.summary import CellSummary
 
 __all__ = ["LoadedModel", "loaded_models", "models_parts"]
 
 _INTRODUCTION = """\
-As the loaded models tell it. Dtype: of every weight that the precision leaves alone. Predicted: from the configuration
-and the precision alone, before loading; measured: the tensors that the loaded model holds.
+As the loaded models tell it. Dtype: of every weight that the precision leaves alone.
 """
 _RANDOM = """\
 Random weights give the exact shapes of an architecture and none of its knowledge: bytes, times and energy are those of
-the real model, and where an accuracy would stand, the report says *random weights*.
+the real model, except that LLM.int8 multiplies outlying activations in 16 bits, and random weights may have fewer of
+them: its times can be too short. Where an accuracy would stand, the report says *random weights*.
 """
 _WORDS = MappingProxyType(
     {
@@ -41,8 +41,6 @@ class LoadedModel:
     """Of the weights that are not quantised."""
     weights: str
     """`real`, `dummy` (drawn at random in place of a checkpoint), or `random` (a checkpoint that was never trained)."""
-    predicted_bytes: int | None
-    measured_bytes: int | None
 
     @property
     def is_random(self) -> bool:
@@ -67,8 +65,6 @@ def _loaded(cell: str, facts: Mapping[str, Any]) -> LoadedModel:
         parameters=number(facts, "parameters"),
         dtype=text("dtype"),
         weights="dummy" if dummy else "random" if facts.get("random_weights") is True else "real",
-        predicted_bytes=number(facts, "predicted_weights_bytes"),
-        measured_bytes=number(facts, "weights_bytes"),
     )
 
 
@@ -84,10 +80,9 @@ def models_parts(candidates: Sequence[CellSummary]) -> Sequence[str]:
             MISSING if m.parameters is None else f"{m.parameters:,}",
             MISSING if m.dtype is None else escape(m.dtype),
             _WORDS[m.weights],
-            *(MISSING if n is None else format_bytes(n) for n in (m.predicted_bytes, m.measured_bytes)),
         ]
         for m in found
     ]
-    header = ["Cell", "Architecture", "Parameters", "Dtype", "Weights", "Bytes predicted", "Bytes measured"]
+    header = ["Cell", "Architecture", "Parameters", "Dtype", "Weights"]
     random = any(m.is_random for m in found)
-    return [_INTRODUCTION, table(header, rows, "llrllrr"), *([_RANDOM] if random else [])]
+    return [_INTRODUCTION, table(header, rows, "llrll"), *([_RANDOM] if random else [])]

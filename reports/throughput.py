@@ -16,8 +16,10 @@ _INTRODUCTION = """\
 So many pages at once, each answered with exactly the number of tokens told, whatever the model would have said: with a
 free length, a wordy answer would pass for a slow model. One untimed request comes before the timed ones. Images/s, time
 to first token and time per output token are medians of the timed requests, with lowest and highest in brackets, which
-are no intervals. Prefill: tokens of all prompts, image tokens included, over the time to first token. Decode: one token
-of each page over the time per output token. A size that failed is a row, with the failure.
+are no intervals. Images/s counts the whole request; the time to first token starts once the images are prepared.
+Prefill: tokens of all prompts over the time to first token; image tokens are among them where the model reads them in
+its prompt, and not where it attends to images beside it, as Mllama does, so compare it within one architecture. Decode:
+one token of each page over the time per output token. A size that failed is a row, with the failure.
 """
 
 
@@ -78,14 +80,14 @@ def _spread(values: Sequence[float]) -> tuple[float, float, float] | None:
 
 
 def _peak(record: SweepRecord) -> tuple[int | None, str | None]:
-    """The highest use of memory: of every device by the driver, else by the allocator, else of the host."""
+    """The highest use of memory: of all devices by the driver, or by the allocator if that is more; or the host."""
     used = [
         d.used_bytes - d.before_bytes for d in record.devices if d.used_bytes is not None and d.before_bytes is not None
     ]
-    if used and len(used) == len(record.devices):
-        return sum(used), "driver"
-    if record.allocator:
-        return sum(a.reserved_bytes for a in record.allocator), "allocator"
+    driver = sum(used) if used and len(used) == len(record.devices) else 0
+    reserved = sum(a.reserved_bytes for a in record.allocator)
+    if driver or reserved:  # the driver's are samples, which can miss a short peak
+        return (driver, "driver") if driver >= reserved else (reserved, "allocator")
     host = None if record.devices else record.memory.peak_rss_bytes
     return host, None if host is None else "host"
 

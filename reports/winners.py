@@ -12,7 +12,7 @@ from reports.formatting import format_value
 
 __all__ = ["Winner", "describe", "winners"]
 
-_QUESTIONS = {"f1": "Best quality", "latency_s": "Fastest", "peak_rss_bytes": "Least memory"}
+_QUESTIONS = {"f1": "Best quality", "latency_s": "Fastest", "peak_rss_bytes": "Least host memory"}
 _SHOWN = 3
 """Cells that a sentence names."""
 
@@ -33,8 +33,8 @@ def winners(candidates: Sequence[CellResult], comparisons: Sequence[Comparison])
     """Answer each question: a winner is ahead of every other candidate by more than chance explains.
 
     Candidates are ranked on the documents that all of them were asked to read. `comparisons` holds every pair of
-    candidates with answers; the leader's are one family, adjusted by Holm's method. By
-    latency only cells of one output length are ranked, and none whose device was disturbed.
+    candidates with answers; the leader's are one family, adjusted by Holm's method. By latency only cells of one output
+    length are ranked, and none whose device was disturbed.
     """
     common = set.intersection(*(set(r.documents) for r in candidates)) if candidates else set()
     metrics = {r.cell: r.metrics(common) for r in candidates}

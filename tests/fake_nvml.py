@@ -14,6 +14,10 @@ class NVMLError(Exception):
     """As pynvml's."""
 
 
+class NVMLLibraryMismatchError(Exception):
+    """As pynvml's, which is no NVMLError."""
+
+
 @dataclass
 class FakeGpu:
     uuid: str = "GPU-00000000-aaaa"
@@ -34,6 +38,7 @@ class FakeNvml:
     """Give one to `sys.modules["pynvml"]`; `held` counts what was initialised and not shut down."""
 
     NVMLError = NVMLError
+    NVMLLibraryMismatchError = NVMLLibraryMismatchError
     NVML_SUCCESS = 0
     NVML_CLOCK_SM = 1
     NVML_FI_DEV_POWER_INSTANT = 186
@@ -100,5 +105,7 @@ class FakeNvml:
         return self._ask(gpu, "clock").clock_mhz
 
     def nvmlDeviceGetComputeRunningProcesses(self, gpu: FakeGpu) -> list[SimpleNamespace]:
+        if "processes-v3" in gpu.broken:
+            raise NVMLLibraryMismatchError("a driver without this version of the call")
         self._ask(gpu, "processes")
         return [SimpleNamespace(pid=pid, usedGpuMemory=size) for pid, size in gpu.processes.items()]

@@ -87,7 +87,7 @@ f1 = 0.8
         ("f1 = 0.9", "f1 = -1", "f1 = -1 is not a limit"),
         ("f1 = 0.9", 'f1 = "high"', "f1 = 'high' is not a limit"),
         ("f1 = 0.9", "value_rate = 0.9", "value_rate is descriptive"),
-        ('"1.5 GiB"', '"1.5 GB"', 'write a number in B or text such as "1.5 GiB"'),
+        ('"1.5 GiB"', '"1.5 GB"', 'write a number in B, or text: "1.5 GiB"'),
         ('corpus = "abcabcabcabc"', "", 'needs corpus = "..."'),
         ("[[cost]]", "[[costs]]", "unknown section 'costs'"),
         ("f1 = 0.9", "f1 = ", "cannot be read as TOML"),
@@ -124,6 +124,7 @@ quantization = "nf4"
 device = "l4"
 ttft_s = 1
 latency_s = 2
+output_tok_per_s = 40
 peak_vram_bytes = "50 % of 16 GiB"
 
 [[cost]]
@@ -160,7 +161,7 @@ def test_answers_of_a_fixed_length_have_limits_of_their_own(tmp_path):
     budgets = load_budgets(write(tmp_path, GPUS))
     free, fixed = budgets.cost("m", "nf4", "l4"), budgets.cost("m", "nf4", "l4", output_tokens=128)
     assert free["latency_s"] == 2
-    assert fixed == {**free, "latency_s": 3}
+    assert fixed == {"ttft_s": 1, "latency_s": 3, "peak_vram_bytes": 8 * 2**30}, "the rate is that of a free length"
     other = budgets.cost("m", "nf4", "l4", output_tokens=64)
     assert other == {"ttft_s": 1, "peak_vram_bytes": 8 * 2**30}, "what does not hang on the length holds at any"
 
@@ -180,6 +181,8 @@ def test_limits_of_a_sweep_are_at_one_length(tmp_path):
         ('h200 = "140 GiB"', "", "peak_vram_bytes: [devices] does not tell the memory of h200"),
         ('["l4", "h200"]', '["l4", "l4"]', "a second entry for m, bf16, l4"),
         ('["l4", "h200"]', '["l4", 4]', "[devices] does not tell the memory of 4"),
+        ('["bf16", "int8"]', "[]", "entry 1: quantization = []: name at least one"),
+        ('device = ["l4", "h200"]', "", 'entry 1: needs device = "..."'),
         ("85 % of the device", "850 % of the device", "is not a limit"),
         ("output_tokens = 128", "output_tokens = 0", "output_tokens = 0 is not a whole number"),
         ("docs_per_min = 30", "ttft_s = 30", "of a batch sweep, only docs_per_min has a limit, not ttft_s"),

@@ -12,6 +12,7 @@ import os
 import time
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -36,6 +37,7 @@ from harness.model_facts import by_device
 from harness.quantization import DeviceCapability, Quantization, rest_dtype
 from harness.results import result_of
 from harness.strategies.merging import merge_answers
+from harness.weights import linear_shapes
 
 pytestmark = [
     # transformers 5.17 calls parts of its own Mllama by a deprecated name, and gives NumPy a tensor
@@ -313,7 +315,7 @@ def test_no_accuracy_is_made_of_them(folders):
     ("mode", "settings", "message"),
     [
         ("int8-offload", {}, "divides a model between one GPU and host memory"),
-        ("int8-all", {}, "does not run on a CPU for mllama"),
+        ("int8-all", {}, "does not run for mllama"),
         ("none", {}, "needs a precision"),
         ("bf16", {"skip_modules": "lm_head"}, "bf16 takes no skip_modules; lm_head was asked"),
         ("int8", {"skip_modules": "vision_tower"}, "'vision_tower' matches no module"),
@@ -613,6 +615,19 @@ def test_weights_to_be_quantised_are_drawn_where_there_is_room_for_both(folders,
     with pytest.raises(InterruptedError):
         dummy_weights.make_weights(skeleton, family, plan, GPU)
     assert [device.kind for device in asked] == ["cuda" if room else "cpu"]
+
+
+def test_only_what_is_quantised_is_handed_to_the_loader_on_the_device(folders):
+    """A stand-in for each drawn tensor tells whether it was copied to host memory."""
+    skeleton = build_skeleton(folders["gemma3n"], dtype=rest_dtype(Quantization.INT8, GPU))
+    plan = plan_weights(skeleton, load_family("gemma3n"), Quantization.INT8, GPU)
+    drawn: Any = {name: SimpleNamespace(cpu=lambda: "host") for name in skeleton.state_dict()}
+    found = dummy_weights._as_from_a_file(drawn, skeleton, plan)
+    assert set(drawn) - set(found) == {"lm_head.weight"}, "tied to the embedding, so that no file has it"
+    stays = {name for name, tensor in found.items() if tensor is drawn[name]}
+    assert stays == {f"{name}.weight" for name in linear_shapes(skeleton, plan.skip)}
+    assert len(stays) == plan.asked > 0
+    assert {found[name] for name in set(found) - stays} == {"host"}
 
 
 def test_weights_spread_over_several_devices_are_drawn_like_those_of_one(folders, monkeypatch):

@@ -1,10 +1,12 @@
-"""Whether a model fits a device that is not here: what is predicted, from what, and what that can prove."""
+"""What is judged of a GPU: whether a model fits one that is not here, and energies that two measurements agree on."""
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
-from fixtures.judging import fit_gates
+from fixtures.judging import energy_gates, fit_gates, other_gates
 from fixtures.session import CellRun
 from harness.cells import Cell, Role
 from harness.evidence import CellRecord, DeviceUse, DocumentRecord, ReadingRecord
@@ -65,3 +67,34 @@ def test_a_peak_in_company_predicts_nothing() -> None:
     (gate,) = fit_gates(run(90 * GIB, peak=14 * GIB, foreign=1))
     assert gate.verdict is Verdict.INCONCLUSIVE
     assert "other processes on the GPU" in gate.message
+
+
+def test_a_resumed_run_that_loads_nothing_predicts_nothing() -> None:
+    (gate,) = fit_gates(replace(run(16 * GIB, peak=14 * GIB), fresh=frozenset(), fresh_loads=[]))
+    assert gate.verdict is Verdict.INCONCLUSIVE
+    assert "no load of this session told what its weights take" in gate.message
+
+
+def powered(power_j: float) -> CellRun:
+    """A cell whose one request took 100 J by the counter and `power_j` by sampled power, with a budget of 120 J."""
+    found = run(16 * GIB, peak=14 * GIB)
+    reading = found.result.readings["a"]
+    devices = [replace(use, energy_j=100.0, power_j=power_j) for use in reading.devices]
+    readings = {"a": replace(reading, devices=devices, batch_size=1)}
+    limits = {"mean_power_w": 60.0, "energy_closure": 0.01, "output_tok_per_s_per_w": 1.0}
+    return replace(found, result=replace(found.result, readings=readings), cost_limits=limits)
+
+
+def test_energies_that_do_not_close_judge_nothing() -> None:
+    (gate,) = energy_gates(powered(98), "mean_power_w")
+    assert gate.verdict is Verdict.PASS
+    (gate, none) = energy_gates(powered(90), "mean_power_w", "idle_power_w")
+    assert gate.verdict is Verdict.INCONCLUSIVE
+    assert "the energy counter and integrated power are 10.0 % apart" in gate.message
+    assert none.verdict is Verdict.NO_BUDGET
+
+
+def test_a_budget_stricter_than_the_closure_check_is_judged_too() -> None:
+    gates = {gate.metric: gate for gate in other_gates(powered(98))}
+    assert gates["energy_closure"].verdict is Verdict.FAIL
+    assert "output_tok_per_s_per_w" not in gates, "has an evaluation of its own"

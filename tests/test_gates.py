@@ -37,7 +37,7 @@ def test_verdict(name, estimate, limit, verdict):
 def test_message_carries_the_evidence():
     gate = judge("f1", metric(0.95, 0.92, 0.97), 0.93, of="clean")
     assert gate.metric == "f1.clean"
-    for part in ("0.95", "[0.92, 0.97]", "at least 0.93", "n=50", "more documents"):
+    for part in ("0.95", "[0.92, 0.97]", "at least 0.93", "n=50", "a larger sample"):
         assert part in gate.message
 
 

@@ -235,6 +235,7 @@ def test_power_is_the_instant_value_where_the_driver_has_one(install) -> None:
         ({"reasons"}, {"sm_clock_mhz"}),
         ({"clock"}, {"sm_clock_mhz"}),
         ({"processes"}, {"process_bytes", "foreign_processes"}),
+        ({"processes-v3"}, {"process_bytes", "foreign_processes"}),
         ({"uuid", "name"}, set()),
     ],
 )
@@ -477,10 +478,9 @@ def watches(monkeypatch: pytest.MonkeyPatch) -> list[Watch]:
     return made
 
 
-def on_gpu(backend: str, batch_size: int = 1, module: str = "fake_backends") -> tuple[Cell, BackendRequest]:
+def on_gpu(backend: str, batch_size: int = 1) -> tuple[Cell, BackendRequest]:
     cell = Cell(model="m", device="cuda:1", batch_size=batch_size)
-    name = f"python:tests.{module}.{backend}"
-    return cell, BackendRequest(backend=name, device="cuda:1")
+    return cell, BackendRequest(backend=f"python:tests.fake_backends.{backend}", device="cuda:1")
 
 
 def test_devices_are_seen_at_rest_then_by_phase_and_reach_the_log(
@@ -530,7 +530,7 @@ def test_a_worker_on_a_gpu_is_measured_by_nvml(install, page: Path) -> None:
 def test_a_lost_worker_leaves_its_use_and_the_next_one_is_measured_anew(watches: list[Watch], tmp_path: Path) -> None:
     red = tmp_path / "red.png"
     Image.new("RGB", (4, 4), (255, 0, 0)).save(red)
-    cell, request = on_gpu("ExitOnRed", module="gpu_backends")
+    cell, request = on_gpu("ConfiguredExit")
     with CellWorker(cell, request, prompt="p") as worker:
         crashed = worker.read("a", red)
         worker.load()

@@ -210,11 +210,10 @@ def test_energy_is_told_per_document_and_token() -> None:
     assert 0 < metrics["energy_j"].low < 500
     assert metrics["j_per_output_tok"].value == pytest.approx(5)
     assert metrics["mean_power_w"].value == pytest.approx(500)
-    assert metrics["output_tok_per_s_per_w"].value == pytest.approx(125 / 500)
+    assert metrics["output_tok_per_s_per_w"].value == pytest.approx(1 / 5), "of whole requests, as the energy is"
     assert metrics["energy_closure"].value == pytest.approx(30 / 1500)
     assert metrics["idle_power_w"].value == 100
     assert {metrics[name].n for name in DEVICE_METRICS[1:-1]} == {3}
-    assert found.energy_closes is True
 
 
 def test_a_batch_counts_its_energy_once() -> None:
@@ -252,13 +251,12 @@ def test_power_stands_in_where_no_counter_is_for_every_request() -> None:
     metrics = result(counted, sampled).metrics()
     assert metrics["energy_j"].value == pytest.approx((510 + 700) / 2), "one source for all"
     assert metrics["energy_closure"].value is None
-    assert result(counted, sampled).energy_closes is None
 
 
-def test_energy_that_does_not_close_is_flagged() -> None:
-    assert result(reading("a", use(energy_j=1000.0, power_j=951.0))).energy_closes is True
-    assert result(reading("a", use(energy_j=1000.0, power_j=949.0))).energy_closes is False
-    assert result(reading("a", use(energy_j=1000.0, power_j=1060.0))).energy_closes is False
+@pytest.mark.parametrize(("power_j", "closure"), [(951.0, 0.049), (949.0, 0.051), (1060.0, 0.06)])
+def test_closure_is_the_share_of_the_counter_that_the_two_differ_by(power_j: float, closure: float) -> None:
+    metrics = result(reading("a", use(energy_j=1000.0, power_j=power_j))).metrics()
+    assert metrics["energy_closure"].value == pytest.approx(closure)
 
 
 def test_failures_and_untold_tokens() -> None:
@@ -280,7 +278,6 @@ def test_without_a_gpu_everything_is_not_measured() -> None:
     for name in DEVICE_METRICS:
         assert (metrics[name].value, metrics[name].status, metrics[name].n) == (None, Status.NOT_MEASURED, 0)
     assert found.ledgers == {}
-    assert found.energy_closes is None
     assert {m.contaminated for m in metrics.values()} == {None}
 
 

@@ -1,4 +1,4 @@
-"""The report of cells on GPUs: ledgers, what fits, sweeps, energy, disturbances, random weights, fixed lengths."""
+"""The report of cells on GPUs: ledgers, what fits, sweeps, energy, contamination, random weights, fixed lengths."""
 
 from __future__ import annotations
 
@@ -301,6 +301,14 @@ def test_fitting_is_by_the_peak_and_not_by_the_weights(tmp_path, share, fits, fi
     assert (cost["fits"], cost["fits_usable"]) == (fits, fits_usable)
 
 
+def test_a_peak_in_company_fits_nothing(markdown, report):
+    part = section(markdown, "Quantization").partition("### Quantization strategies")[2]
+    assert row(part, shown(DUMMY["nf4"]))[4:6] == ["not judged: contaminated"] * 2
+    cost = cell_of(report, "quantization_strategies", DUMMY["nf4"])
+    assert (cost["fits"], cost["fits_usable"]) == (None, None)
+    assert cost["peak"]["contaminated"].startswith("1 of 12 requests disturbed: other processes")
+
+
 def test_slowdowns_are_paired_ratios_to_16_bits(markdown, report):
     part = section(markdown, "Quantization").partition("### Quantization strategies")[2]
     assert row(part, shown(DUMMY["bf16"]))[-2:] == ["reference", "reference"]
@@ -379,6 +387,7 @@ def test_an_out_of_memory_is_a_row_and_no_rate(markdown, report):
 @pytest.mark.parametrize(
     ("changes", "peak"),
     [
+        ({}, (3 * gpu.GIB, "allocator")),  # more than the samples saw
         ({"devices": []}, (3 * gpu.GIB, "allocator")),
         ({"devices": [], "allocator": []}, (2 * gpu.GIB, "host")),
         ({"allocator": []}, (gpu.GIB, "driver")),
@@ -425,7 +434,7 @@ def test_a_sweep_in_which_everything_failed_has_a_table_and_no_figure(tmp_path):
     assert "throughput" not in {p.stem for p in rendered.figures}
 
 
-# --- energy, disturbances, loading -------------------------------------------------------------------------------
+# --- energy, contamination, loading ------------------------------------------------------------------------------
 
 
 def test_energy_is_told_with_idle_power_and_closure(markdown, report):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from harness.batching import batches
 from harness.cells import Failure, Role
 from harness.evidence import (
     CellRecord,
@@ -16,7 +17,7 @@ from harness.evidence import (
     read_evidence,
 )
 from harness.metrics import METRICS, Status
-from harness.results import CellResult, batches, cell_results, memory_samples, result_of
+from harness.results import CellResult, cell_results, memory_samples, result_of
 
 TRUTH = {"TOTAL": "$1.00", "GST": None}
 

@@ -168,7 +168,7 @@ def test_answers_of_a_fixed_length_are_not_scored(session) -> None:
     with session("--eval-output-tokens", "8") as found:
         run = found.run(PIXELS, found.documents_of(PIXELS, 2))
     assert run.result.fixed_length == 8
-    assert "made 8 tokens long" in (run.result.unjudged or "")
+    assert "made exactly 8 tokens long" in (run.result.unjudged or "")
     assert quality_gates(run, "f1") == []
     (cell,) = cell_results(read_evidence(found.log.path)).values()
     assert cell.unjudged == run.result.unjudged, "the log says so too"

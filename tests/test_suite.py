@@ -19,30 +19,21 @@ from tests.pixel_pages import page, receipts, write_corpus
 ROOT = Path(__file__).parent.parent
 
 
-def command(report: Path, corpus: Path, *options: str, models: str = "Reader") -> list[str]:
+def command(report: Path, corpus: Path, *options: str, models: str = "Reader", figures: bool = False) -> list[str]:
     names = ",".join(f"python:tests.pixel_pages.{name}" for name in models.split(","))
     return [
-        sys.executable,
-        "-m",
-        "pytest",
-        "evals",
-        "-p",
-        "no:cacheprovider",
-        "--eval-models",
-        names,
-        "--eval-documents",
-        str(corpus),
-        "--eval-report",
-        str(report),
-        "--eval-determinism-documents",
-        "0",
-        *options,
+        *(sys.executable, "-m", "pytest", "evals", "-p", "no:cacheprovider"),
+        *(() if figures else ("-p", "tests.without_figures")),
+        *("--eval-models", names, "--eval-documents", str(corpus), "--eval-report", str(report)),
+        *("--eval-determinism-documents", "0", *options),
     ]
 
 
-def suite(report: Path, corpus: Path, *options: str, models: str = "Reader") -> subprocess.CompletedProcess[str]:
+def suite(
+    report: Path, corpus: Path, *options: str, models: str = "Reader", figures: bool = False
+) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        command(report, corpus, *options, models=models),
+        command(report, corpus, *options, models=models, figures=figures),
         cwd=ROOT,
         capture_output=True,
         text=True,
@@ -80,8 +71,9 @@ def budgets(tmp_path_factory):
 
 
 def test_a_perfect_reader(tmp_path, corpus):
-    done = suite(tmp_path, corpus)
+    done = suite(tmp_path, corpus, figures=True)
     assert done.returncode == 0, done.stdout + done.stderr
+    assert {"quality.png", "fields.png", "latency.png"} <= {p.name for p in (tmp_path / "figures").iterdir()}
     cell = cells(tmp_path)["Reader"]
     assert cell["status"] == "ok"
     assert cell["metrics"]["f1"]["value"] == 1

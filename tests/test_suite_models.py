@@ -45,7 +45,7 @@ def models(
     return subprocess.run(
         [
             *(sys.executable, "-m", "pytest", *(f"evals/test_{name}.py" for name in evals)),
-            *("-p", "no:cacheprovider", "--eval-catalogue", str(catalogue)),
+            *("-p", "no:cacheprovider", "-p", "tests.without_figures", "--eval-catalogue", str(catalogue)),
             *("--eval-documents", str(corpus), "--eval-report", str(report)),
             *("--eval-determinism-documents", str(checks), *options),
         ],

@@ -64,7 +64,7 @@ def test_a_real_model_on_a_cpu(corpus: Path, tmp_path: Path) -> None:
             load_timeout_s=120,
         )
     assert outcomes(sweep) == dict.fromkeys((1, 2, 4)), sweep.steps
-    assert all(len(step.seconds) == len(step.ttft_s) == len(step.tpot_s) == 2 for step in sweep.steps.values())
+    assert all(len(step.seconds) == len(step.ttft_s) == len(step.tpot_s) == 3 for step in sweep.steps.values())
     prompts = {size: step.prompt_tokens for size, step in sweep.steps.items()}
     assert prompts[2] == 2 * prompts[1], "pages of one size have one number of image tokens"
 
@@ -118,7 +118,7 @@ def test_every_size_is_measured_and_logged(corpus: Path, tmp_path: Path) -> None
     assert [(load.role, load.batch_size, load.restart) for load in loads] == [(Role.CHECK, 8, 0)]
     step = sweep.steps[4]
     assert (step.output_tokens, step.prompt_tokens) == (TOKENS, 4 * 7)
-    assert len(step.seconds) == len(step.ttft_s) == len(step.tpot_s) == 2
+    assert len(step.seconds) == len(step.ttft_s) == len(step.tpot_s) == 3
     assert all(0.024 <= seconds < 1 for seconds in step.seconds)
     assert step.memory.samples > 0
 
@@ -216,7 +216,7 @@ def test_a_session_sweeps_a_cell_once_over_what_it_answered(corpus: Path, tmp_pa
     assert found.limits == {"docs_per_min": 10}
     gate = sweep_gate(found)
     assert (gate.metric, gate.verdict) == ("docs_per_min.best", Verdict.PASS)
-    assert "pages/min at batch 2, 128 tokens each" in gate.message
+    assert "documents/min at batch 2, 128 tokens each" in gate.message
     with opened(corpus, tmp_path, "--eval-sweep", "1,2", "--eval-resume", *budget(tmp_path, 10)) as session:
         found = session.sweep(CELL)
     assert found.sweep.fresh == frozenset()
@@ -244,13 +244,18 @@ def test_what_is_judged_of_a_sweep() -> None:
     oom = replace(two, batch_size=4, seconds=[], failure=Failure.RUN_OOM, message="CUDA out of memory\nmore")
     assert judged(one, two, oom)[0] is Verdict.RECORDED
     assert judged(one, two, oom)[1].endswith(
-        "80 pages/min at batch 2, 128 tokens each; batch 4: run-oom: CUDA out of memory"
+        "80 documents/min at batch 2, 128 tokens each; batch 4: run-oom: CUDA out of memory"
     )
     assert judged(one, two, oom, limit=79)[0] is Verdict.PASS
     assert judged(one, two, oom, limit=81)[0] is Verdict.FAIL
     crash = replace(oom, failure=Failure.CRASH)
     assert judged(one, two, crash, limit=79)[0] is Verdict.INCONCLUSIVE, "a larger batch might do better, or crash"
     assert judged(replace(one, seconds=[], failure=Failure.LOAD_OOM), limit=79)[0] is Verdict.INCONCLUSIVE
+    small = replace(oom, batch_size=1)
+    assert judged(small) == (
+        Verdict.RECORDED,
+        "nothing was measured in this session; batch 1: run-oom: CUDA out of memory",
+    ), "the reason is told, and not that there is no budget"
     busy = replace(two, devices=[DeviceUse(device="cuda:0", name="H200", seconds=1.5, foreign_processes=1)])
     verdict, message = judged(one, busy, limit=79)
     assert verdict is Verdict.INCONCLUSIVE
@@ -264,7 +269,8 @@ def test_a_sweep_of_the_suite(corpus: Path, tmp_path: Path) -> None:
     def suite(*options: str) -> str:
         done = subprocess.run(
             [
-                *(sys.executable, "-m", "pytest", "evals/test_throughput.py", "-p", "no:cacheprovider", "-rA"),
+                *(sys.executable, "-m", "pytest", "evals/test_throughput.py", "-rA"),
+                *("-p", "no:cacheprovider", "-p", "tests.without_figures"),
                 *("--eval-catalogue", str(tmp_path / "catalogue.toml"), "--eval-models", "swept"),
                 *("--eval-documents", str(corpus), "--eval-report", str(tmp_path / "out"), *options),
             ],
@@ -276,7 +282,7 @@ def test_a_sweep_of_the_suite(corpus: Path, tmp_path: Path) -> None:
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
 
-    assert "this run has no sweep cell" in suite()
+    assert "no batch sweep is asked for (--eval-sweep)" in suite()
     said = suite("--eval-sweep", "1,2,4")
     assert "swept-bf16: " in said
     assert "batch 3: run-oom: MemoryError: 3 pages; batch 4: run-oom: MemoryError: 4 pages" in said

@@ -35,6 +35,8 @@ class GpuReader:
     def __init__(self, nvml: Any, handle: Any, device: str) -> None:
         """Read `handle` of the module `nvml`, which was initialised for this reader."""
         self._nvml, self._handle, self._open = nvml, handle, True
+        # Raised in place of an NVMLError where the driver is older than a function of this package.
+        self._errors = (nvml.NVMLError, getattr(nvml, "NVMLLibraryMismatchError", nvml.NVMLError))
         # Version 2 leaves out what the driver keeps for itself, as cudaMemGetInfo does: else they do not add up.
         self._memory_version = getattr(nvml, "nvmlMemory_v2", None)
         if self._memory_version and self._memory(self._memory_version) is None:
@@ -103,7 +105,7 @@ class GpuReader:
     def _value(self, call: Callable[..., _T], *arguments: Any) -> _T | None:
         try:
             return call(*arguments)
-        except self._nvml.NVMLError:
+        except self._errors:
             return None
 
 

@@ -12,6 +12,7 @@ _OUT_OF_MEMORY = (
     "CUDA out of memory",
     "CUDA error: out of memory",
     "CUBLAS_STATUS_ALLOC_FAILED",
+    "CUDNN_STATUS_ALLOC_FAILED",
     "can't allocate memory",
     "Failed to allocate memory",
     "Insufficient memory",

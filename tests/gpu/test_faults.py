@@ -39,7 +39,7 @@ def session(folder: Path, device: str, *, faulty: bool) -> Evidence:
         cwd=ROOT,
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=900,  # a dozen workers, each of which imports torch
         env={**os.environ, "TOKENIZERS_PARALLELISM": "false"},
     )
     assert done.returncode == int(faulty), done.stdout + done.stderr

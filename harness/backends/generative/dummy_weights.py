@@ -9,14 +9,16 @@ from __future__ import annotations
 import contextlib
 import copy
 import importlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from harness.backends.generative import device_memory
 from harness.backends.generative.planning import device_placement
 from harness.quantization import DeviceCapability, quantization_config
+from harness.weights import linear_shapes
 
 if TYPE_CHECKING:
+    import torch
     from transformers import PreTrainedModel
 
     from harness.backends.generative.families import Family
@@ -39,7 +41,7 @@ def make_weights(skeleton: PreTrainedModel, family: Family, plan: WeightPlan, de
     full = sum(parameter.numel() * parameter.element_size() for parameter in skeleton.parameters())
     room = not device.devices or device_memory.free_bytes(device.devices) > (full + plan.predicted_bytes) * 1.1
     source = _draw(skeleton, family, device if room else DeviceCapability(kind="cpu"))
-    state = source.state_dict()
+    state = _as_from_a_file(source.state_dict(), skeleton, plan)
     config = copy.deepcopy(skeleton.config)
     del source
     model, _ = type(skeleton).from_pretrained(
@@ -52,6 +54,19 @@ def make_weights(skeleton: PreTrainedModel, family: Family, plan: WeightPlan, de
         output_loading_info=True,
     )
     return model
+
+
+def _as_from_a_file(
+    state: Mapping[str, torch.Tensor], skeleton: PreTrainedModel, plan: WeightPlan
+) -> dict[str, torch.Tensor]:
+    """`state` without tied copies, and with the weights that stay as they are in host memory, where a file's would be.
+
+    The loader reserves room on the device for all of them. Were they there already, it would stay empty: gigabytes
+    that no checkpoint takes.
+    """
+    quantized = {f"{name}.weight" for name in linear_shapes(skeleton, plan.skip)}
+    tied = skeleton.all_tied_weights_keys
+    return {name: tensor if name in quantized else tensor.cpu() for name, tensor in state.items() if name not in tied}
 
 
 def _draw(skeleton: PreTrainedModel, family: Family, device: DeviceCapability) -> PreTrainedModel:

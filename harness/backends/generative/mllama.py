@@ -21,17 +21,17 @@ class Mllama:
     """`MllamaForConditionalGeneration`."""
 
     def skip_modules(self, mode: Quantization) -> tuple[str, ...]:
-        """LLM.int8 leaves the vision side alone: it is sensitive, and 4-D activations fail on a CPU."""
+        """LLM.int8 leaves the vision side alone: it is sensitive, and its activations have too many dimensions."""
         if mode.skips_sensitive:
             return ("model.vision_model", "model.multi_modal_projector", "lm_head")
         return ("lm_head",) if mode.is_four_bit else ()
 
     def check_mode(self, mode: Quantization, device: DeviceCapability) -> None:
-        """bitsandbytes' CPU kernel for LLM.int8 takes activations of up to 3 dimensions. Raises UnsupportedError."""
-        if mode is Quantization.INT8_ALL and device.kind == "cpu":
+        """LLM.int8 of bitsandbytes takes activations of up to 3 dimensions, on GPUs too. Raises UnsupportedError."""
+        if mode is Quantization.INT8_ALL:
             raise UnsupportedError(
-                "int8-all does not run on a CPU for mllama: bitsandbytes' LLM.int8 there cannot take the 4-D "
-                "activations of model.vision_model and model.multi_modal_projector; int8 skips both"
+                "int8-all does not run for mllama: bitsandbytes' LLM.int8 takes activations of up to 3 dimensions, and "
+                "model.vision_model and model.multi_modal_projector have up to 5; int8 skips both"
             )
 
     def check_checkpoint(self, config: Any, processor: Any) -> None:

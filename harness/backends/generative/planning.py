@@ -60,11 +60,10 @@ def plan_weights(
 ) -> WeightPlan:
     """The plan for `skeleton`, a model on the meta device whose dtype is `rest_dtype(mode, device)`.
 
-    `skip_modules` takes the place of the family's own list. Raises UnsupportedError for what device, architecture or
-    shapes rule out, and UnknownNameError for a skip name that matches nothing.
+    `skip_modules` takes the place of the family's own list. Raises UnsupportedError for what device or shapes rule
+    out, and UnknownNameError for a skip name that matches nothing. What a family cannot run can still be planned.
     """
     quantization_support(mode, device)
-    family.check_mode(mode, device)
     if skip_modules is None:
         skip_modules = family.skip_modules(mode)
     elif not mode.is_quantized or mode is Quantization.INT8_ALL:
