@@ -30,7 +30,7 @@ from harness.provenance import allowed_cores
 from harness.running import run_pass
 from harness.worker.process import worker_environment
 
-ROUNDS = 6
+ROUNDS = int(os.environ.get("DOCVLM_BENCHMARK_ROUNDS", "6"))
 PAGES = 2
 MAX_NEW_TOKENS = 256
 """Fewer than most answers have: what a pass adds is a fixed time, so that its share is overstated."""
