@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from harness.instruments.energy import NoDevices, device_sampler
 from harness.instruments.tegrastats import TegraSampler, find_tegrastats, parse_tegrastats
 
-RECORDED = Path(__file__).parent / "data" / "tegrastats.txt"
-LINES = [line for line in RECORDED.read_text(encoding="utf-8").splitlines() if not line.startswith("#")]
+EXAMPLES = Path(__file__).parent / "data" / "tegrastats.txt"
+LINES = [line for line in EXAMPLES.read_text(encoding="utf-8").splitlines() if not line.startswith("#")]
 ORIN = ("VDD_GPU_SOC", "VDD_CPU_CV", "VIN_SYS_5V0")
 XAVIER = ("GPU", "CPU", "SOC", "CV", "VDDRQ", "SYS5V")
 THOR = ("VDD_GPU", "VDD_CPU_SOC_MSS", "VIN_SYS_5V0")

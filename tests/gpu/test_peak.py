@@ -55,4 +55,4 @@ def test_a_planted_peak_is_seen(device: str, tmp_path: Path, capsys: pytest.Capt
         told = ", ".join(f"{who} {size / GIB:+.3f} GiB" for who, size in more.items())
         print(f"\na planted {PLANTED_BYTES / GIB:g} GiB of 50 ms: {told}")  # noqa: T201 - the measurement is the point
     assert max(more.values()) >= NEARLY, more
-    assert min(abs(size) for size in more.values()) <= 1.2 * PLANTED_BYTES, "nobody sees more than was there"
+    assert max(more.values()) <= 1.2 * PLANTED_BYTES, "nobody sees more than was there"

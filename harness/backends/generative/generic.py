@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from harness.backends.generative.families import Pixels, Prepared, render_prompt
@@ -10,17 +12,18 @@ from harness.errors import CheckpointError
 from harness.quantization import DeviceCapability, Quantization
 
 if TYPE_CHECKING:
-    import torch
     from PIL.Image import Image
 
-__all__ = ["Gemma3n", "Llava", "SmolVLM"]
+__all__ = ["Gemma3n", "Llava", "SmolVLM", "TokenPerTile"]
 
 
-class _TokenPerPatch:
+class TokenPerTile(ABC):
     """What these families share: each tile becomes the same number of image tokens in the prompt."""
 
     sensitive: ClassVar[tuple[str, ...]]
     """Full names of the modules that LLM.int8 leaves alone."""
+    options: ClassVar[Mapping[str, Any]] = MappingProxyType({})
+    """Of the processor's call, beyond those that all take."""
 
     def skip_modules(self, mode: Quantization) -> tuple[str, ...]:
         """LLM.int8 leaves alone what is not the language model, and `lm_head`."""
@@ -28,7 +31,7 @@ class _TokenPerPatch:
             return (*self.sensitive, "lm_head")
         return ("lm_head",) if mode.is_four_bit else ()
 
-    def check_mode(self, mode: Quantization, device: DeviceCapability) -> None:
+    def check_mode(self, mode: Quantization, device: DeviceCapability) -> None:  # noqa: B027 - the usual case
         """Every mode works."""
 
     def check_checkpoint(self, config: Any, processor: Any) -> None:
@@ -45,19 +48,19 @@ class _TokenPerPatch:
                 "processor and config.json do not belong together"
             )
 
+    @abstractmethod
     def tokens_per_tile(self, config: Any) -> int:
         """Image tokens that the model makes of one tile."""
-        raise NotImplementedError
 
+    @abstractmethod
     def written_per_tile(self, processor: Any) -> int:
         """Image tokens that the processor writes into the prompt for one tile."""
-        raise NotImplementedError
 
+    @abstractmethod
     def dummy_processor(self, config: Any) -> Any:
         """A processor for the architecture alone."""
-        raise NotImplementedError
 
-    def finish_dummy(self, model: Any) -> None:
+    def finish_dummy(self, model: Any) -> None:  # noqa: B027 - the usual case
         """Nothing: with its usual initialisation the model looks at its image."""
 
     def prepare(self, processor: Any, config: Any, images: Sequence[Image], prompt: str) -> Prepared:
@@ -71,28 +74,23 @@ class _TokenPerPatch:
             padding_side="left",
             add_special_tokens=bos is None or not text.startswith(bos),
             return_tensors="pt",
+            **self.options,
         )
         tokens = (inputs["input_ids"] == processor.image_token_id).sum(dim=1).tolist()
+        pixels = inputs["pixel_values"]
+        if pixels.ndim == 4:  # the tiles of all images, one after the other
+            tiles = pixels.split([count // self.written_per_tile(processor) for count in tokens])
+        else:  # (image, tile, ...), padded to the most tiles
+            used = inputs["pixel_attention_mask"].flatten(2).any(dim=2)
+            tiles = [row[kept] for row, kept in zip(pixels, used, strict=True)]
         names = ("input_ids", "attention_mask", "token_type_ids", "pixel_values", "pixel_attention_mask")
         return Prepared(
             inputs={name: inputs[name] for name in names if name in inputs},
-            pixels=[
-                Pixels(tensor=tiles, image_tokens=count)
-                for tiles, count in zip(_tiles(inputs, len(images)), tokens, strict=True)
-            ],
+            pixels=[Pixels(tensor=part, image_tokens=count) for part, count in zip(tiles, tokens, strict=True)],
         )
 
 
-def _tiles(inputs: Any, rows: int) -> Sequence[torch.Tensor]:
-    """The tiles of each image, padding left out: (tiles, channels, height, width)."""
-    pixels = inputs["pixel_values"]
-    if pixels.ndim == 4:  # one tile an image
-        return [pixels[row : row + 1] for row in range(rows)]
-    used = inputs["pixel_attention_mask"].flatten(2).any(dim=2)
-    return [pixels[row][used[row]] for row in range(rows)]
-
-
-class Llava(_TokenPerPatch):
+class Llava(TokenPerTile):
     """`LlavaForConditionalGeneration`: LLaVA 1.5. One tile, cropped to its middle square by its own processor."""
 
     sensitive = ("model.vision_tower", "model.multi_modal_projector")
@@ -116,7 +114,7 @@ class Llava(_TokenPerPatch):
         return dummy_llava_processor(config)
 
 
-class SmolVLM(_TokenPerPatch):
+class SmolVLM(TokenPerTile):
     """`SmolVLMForConditionalGeneration`: SmolVLM 2. Tiles of a resized page, and the whole page as one more."""
 
     sensitive = ("model.vision_model", "model.connector")
@@ -137,7 +135,7 @@ class SmolVLM(_TokenPerPatch):
         return dummy_smolvlm_processor(config)
 
 
-class Gemma3n(_TokenPerPatch):
+class Gemma3n(TokenPerTile):
     """`Gemma3nForConditionalGeneration`. One tile, squeezed to a square."""
 
     sensitive = ("model.audio_tower", "model.embed_vision", "model.embed_audio")  # the vision tower is convolutions
