@@ -34,7 +34,16 @@ from fixtures.checkpoints.train.examples import COLUMNS, ROWS, SEEDS, Batch, bat
 from fixtures.checkpoints.train.families import FAMILIES
 from fixtures.checkpoints.train.family import PATCH
 from fixtures.checkpoints.train.loop import train
-from fixtures.checkpoints.train.plan import CURVE, OPTIMISERS, STATE, Plan, Progress, learning_rate
+from fixtures.checkpoints.train.plan import (
+    CURVE,
+    OPTIMISERS,
+    STATE,
+    Plan,
+    Progress,
+    auxiliary_alone,
+    backwards,
+    learning_rate,
+)
 from fixtures.checkpoints.train.ranks import Ranks
 from fixtures.checkpoints.train.stream import repeated
 from fixtures.checkpoints.train.trainer import Trainer, pad_right, places_of, targets_of
@@ -84,9 +93,18 @@ def test_the_rate_falls_with_the_time(step, share, other) -> None:
 def test_the_rate_is_warm_constant_and_then_decays_to_a_fiftieth() -> None:
     plan = plan_of(rate=2e-3)
     assert learning_rate(plan, 0, 0.0) < 1e-4
-    assert learning_rate(plan, 5000, 0.1) == learning_rate(plan, 9000, 0.59) == 2e-3
-    assert learning_rate(plan, 9000, 0.8) == pytest.approx(1e-3)
+    assert learning_rate(plan, 5000, 0.1) == learning_rate(plan, 9000, 0.39) == 2e-3
+    assert learning_rate(plan, 9000, 0.7) == pytest.approx(1e-3)
     assert learning_rate(plan, 9000, 1.0) == learning_rate(plan, 9000, 1.2) == pytest.approx(4e-5)
+
+
+@given(shares, shares)
+def test_the_vision_side_listens_more_and_more_to_fresh_text_layers(share, other) -> None:
+    early, late = sorted((share, other))
+    assert 0 <= backwards(plan_of(), early) <= backwards(plan_of(), late) <= 1
+    assert backwards(plan_of(stage=1), share) == 1
+    assert backwards(plan_of(), auxiliary_alone(plan_of())) == 0
+    assert backwards(plan_of(), 0.5) == 1
 
 
 # --- each page several times ------------------------------------------------------------------------------------------
@@ -492,6 +510,26 @@ def test_pages_without_a_printed_answer_teach_no_place(drawn, family) -> None:
     assert same == answer
     assert [shown is None for shown in trainer.step(nothing, 1e-3, answers=True)] == [False, True, False]
     assert all(tensor.isfinite().all() for tensor in trainer.parameters)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_the_vision_side_learns_from_the_answer_as_much_as_it_is_told(drawn, family) -> None:
+    import torch
+
+    batch = next(batch for batch in drawn[family] if batch.printed)
+    trainer = Trainer(plan_of(family), Ranks(rank=0, size=1), "cpu")
+    patches = next(p for name, p in trainer.model.named_parameters() if "patch_embedding" in name)
+
+    def learnt(backwards: float) -> tuple[float, torch.Tensor]:
+        _, places, answer = trainer.losses(batch, answers=True, backwards=backwards)
+        (gradient,) = torch.autograd.grad(places + answer, [patches])
+        return (places + answer).item(), gradient.float()
+
+    (told, whole), (same, half), (_, none) = learnt(1.0), learnt(0.5), learnt(0.0)
+    assert same == pytest.approx(told, rel=0.01)
+    assert not none.any()
+    assert whole.any()
+    assert (half - whole / 2).norm() < 0.1 * whole.norm()
 
 
 def test_pages_without_a_printed_answer_leave_numbers_in_the_curve(runs) -> None:
