@@ -134,7 +134,7 @@ def _define() -> dict[str, MetricDefinition]:
         "peak_rss_bytes": single(
             "B",
             "highest resident memory of the worker during inference: the kernel's high-water "
-            "mark where it can be reset, otherwise samples every 10 ms; at least 3 samples",
+            "mark where it can be reset, otherwise samples every 10 to 50 ms; at least 3 samples",
         ),
         "peak_anonymous_bytes": single("B", "highest anonymous part of it (mapped model files excluded), by sampling"),
         "load_peak_rss_bytes": single("B", "highest resident memory of the worker while loading"),

@@ -73,10 +73,11 @@ class CellResult:
         chosen = set(self.documents if documents is None else documents)
         scores = [s for d, s in self.scores.items() if d in chosen]
         readings = [r for d, r in self.readings.items() if d in chosen and r.failure is None]
+        answered = self.answered
         found: dict[str, Metric] = {name: measured(name, e) for name, e in rates(scores).items()}
         found["answer_rate"] = measured(
             "answer_rate",
-            ratio_interval([float(d in self.answered) for d in sorted(chosen)], [1.0] * len(chosen)),
+            ratio_interval([float(d in answered) for d in sorted(chosen)], [1.0] * len(chosen)),
         )
         found["truncation_rate"] = measured("truncation_rate", _truncated(readings))
         found["accuracy_above_floor"] = measured("accuracy_above_floor", _above_floor(scores))
@@ -85,7 +86,18 @@ class CellResult:
         attempted = [r for d, r in self.readings.items() if d in chosen]  # a peak before an out-of-memory is a peak
         found |= _contaminated(_speed(readings, self.loads), contamination(batches(readings)))
         found |= _memory(attempted, self.loads) | _load(self.loads)
-        return {name: found.get(name) or not_measured(name) for name in METRICS}
+        return self._tagged({name: found.get(name) or not_measured(name) for name in METRICS})
+
+    @property
+    def is_imported(self) -> bool:
+        """Whether somebody else measured it: see harness.importers."""
+        return any("imported" in load.facts for load in self.loads)
+
+    def _tagged(self, metrics: Mapping[str, Metric]) -> Mapping[str, Metric]:
+        if not self.is_imported:
+            return metrics
+        imported = {n: replace(m, status=Status.IMPORTED) for n, m in metrics.items() if m.status is Status.MEASURED}
+        return {**metrics, **imported}
 
     @property
     def ledgers(self) -> Mapping[str, VramLedger]:
@@ -96,7 +108,7 @@ class CellResult:
         """Quality metrics restricted to some fields (and documents)."""
         chosen = set(self.documents if documents is None else documents)
         scores = [s for d, s in self.scores.items() if d in chosen]
-        return {name: measured(name, e) for name, e in rates(scores, fields).items()}
+        return self._tagged({name: measured(name, e) for name, e in rates(scores, fields).items()})
 
     def document_f1(self) -> Mapping[str, float]:
         """F1 of each answered document on which it is defined: the unit of paired comparisons."""
@@ -249,7 +261,7 @@ def result_of(
     length = (settings or {}).get("min_new_tokens") or None
     known = {d: readings[d] for d in documents if d in readings}
     responses = {d: parse_response(r.text) for d, r in known.items() if r.failure is None and r.text is not None}
-    scored = {} if _unjudged(loads, length) else responses
+    scored = {} if _unjudged(loads, length) else {d: r for d, r in responses.items() if documents[d].truth}
     scores = {d: score_document(d, documents[d].truth, response) for d, response in scored.items()}
     return CellResult(
         cell=cell,

@@ -6,6 +6,7 @@ import pytest
 
 from fixtures.budgets import load_budgets
 from fixtures.options import BUNDLED_CORPUS
+from harness.deployment.gpus import load_gpus
 from harness.documents import load_corpus
 from harness.errors import BudgetError
 
@@ -150,6 +151,13 @@ def test_one_entry_for_several_devices_and_precisions(tmp_path):
     assert budgets.cost("m", "nf4", "l4")["peak_vram_bytes"] == 8 * 2**30
 
 
+def test_the_file_need_not_tell_the_memory_of_known_devices(tmp_path):
+    known = load_gpus()["h200"].memory_bytes
+    assert known is not None
+    budgets = load_budgets(write(tmp_path, GPUS.replace('h200 = "140 GiB"\n', "")))
+    assert budgets.cost("m", "bf16", "h200") == {"peak_vram_bytes": pytest.approx(0.85 * known)}
+
+
 def test_limits_on_other_devices(tmp_path):
     budgets = load_budgets(write(tmp_path, GPUS))
     assert list(budgets.elsewhere("m", "bf16", "h200")) == ["l4"]
@@ -178,9 +186,9 @@ def test_limits_of_a_sweep_are_at_one_length(tmp_path):
         ('"140 GiB"', '"140 GB"', "h200 = '140 GB' is not an amount of memory"),
         ('"140 GiB"', '"85 % of 140 GiB"', "is not an amount of memory"),
         ("[devices]", "[[devices]]", "[devices] is a table"),
-        ('h200 = "140 GiB"', "", "peak_vram_bytes: [devices] does not tell the memory of h200"),
+        ('["l4", "h200"]', '["mine"]', "peak_vram_bytes: neither the catalogue nor [devices] tells the memory of mine"),
         ('["l4", "h200"]', '["l4", "l4"]', "a second entry for m, bf16, l4"),
-        ('["l4", "h200"]', '["l4", 4]', "[devices] does not tell the memory of 4"),
+        ('["l4", "h200"]', '["l4", 4]', "neither the catalogue nor [devices] tells the memory of 4"),
         ('["bf16", "int8"]', "[]", "entry 1: quantization = []: name at least one"),
         ('device = ["l4", "h200"]', "", 'entry 1: needs device = "..."'),
         ("85 % of the device", "850 % of the device", "is not a limit"),

@@ -8,7 +8,9 @@ from harness.evidence.log import EVIDENCE_FILE, EvidenceLog
 from harness.evidence.reading import Evidence, read_evidence
 from harness.evidence.records import (
     SCHEMA_VERSION,
+    AggregateRecord,
     CellRecord,
+    ClaimRecord,
     DeviceUse,
     DocumentRecord,
     GateRecord,
@@ -23,7 +25,9 @@ from harness.evidence.records import (
 __all__ = [
     "EVIDENCE_FILE",
     "SCHEMA_VERSION",
+    "AggregateRecord",
     "CellRecord",
+    "ClaimRecord",
     "DeviceUse",
     "DocumentRecord",
     "Evidence",

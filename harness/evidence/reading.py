@@ -15,7 +15,9 @@ from harness.cells import Failure, Role
 from harness.errors import EvidenceError
 from harness.evidence.records import (
     SCHEMA_VERSION,
+    AggregateRecord,
     CellRecord,
+    ClaimRecord,
     DeviceUse,
     DocumentRecord,
     GateRecord,
@@ -33,7 +35,17 @@ __all__ = ["Evidence", "read_evidence"]
 _RECORDS: Mapping[str, type[Record]] = types.MappingProxyType(
     {
         cls.record: cls
-        for cls in (RunRecord, DocumentRecord, PassRecord, CellRecord, ReadingRecord, SweepRecord, GateRecord)
+        for cls in (
+            RunRecord,
+            DocumentRecord,
+            PassRecord,
+            CellRecord,
+            ReadingRecord,
+            SweepRecord,
+            GateRecord,
+            AggregateRecord,
+            ClaimRecord,
+        )
     }
 )
 
@@ -59,6 +71,16 @@ class Evidence:
     """Of the latest run only: an earlier one may have had other limits."""
     skipped_lines: int
     """Lines that could not be read: torn by a crash or damaged."""
+    aggregates: Sequence[AggregateRecord] = ()
+    """Imported numbers whose single inferences are not known, in order."""
+    claims: Sequence[ClaimRecord] = ()
+    """What the source of an imported log published, beside what its data say."""
+
+    @property
+    def imported(self) -> Mapping[str, Any] | None:
+        """Kind, source files and hashes of a log that was imported; None of one that was measured here."""
+        found = self.runs[-1].provenance.get("imported") if self.runs else None
+        return found if isinstance(found, Mapping) else None
 
 
 def read_evidence(path: Path) -> Evidence:
@@ -74,6 +96,8 @@ def read_evidence(path: Path) -> Evidence:
     retried: list[ReadingRecord] = []
     sweeps: dict[str, dict[int, SweepRecord]] = {}
     gates: dict[tuple[str, str], GateRecord] = {}
+    aggregates: list[AggregateRecord] = []
+    claims: list[ClaimRecord] = []
     skipped = blank = number = whole_lines = 0
     for number, line in enumerate(_lines(path), 1):
         whole_lines += line.endswith(b"\n")
@@ -104,6 +128,10 @@ def read_evidence(path: Path) -> Evidence:
                 sweeps.setdefault(record.cell, {})[record.batch_size] = record
             case GateRecord():
                 gates[record.test, record.metric] = record
+            case AggregateRecord():
+                aggregates.append(record)
+            case ClaimRecord():
+                claims.append(record)
             case None:
                 skipped += 1
     if whole_lines and skipped and skipped + blank == number:
@@ -119,6 +147,8 @@ def read_evidence(path: Path) -> Evidence:
         sweeps=sweeps,
         gates=list(gates.values()),
         skipped_lines=skipped,
+        aggregates=aggregates,
+        claims=claims,
     )
 
 

@@ -11,7 +11,9 @@ from harness.cells import Failure, Role
 
 __all__ = [
     "SCHEMA_VERSION",
+    "AggregateRecord",
     "CellRecord",
+    "ClaimRecord",
     "DeviceUse",
     "DocumentRecord",
     "GateRecord",
@@ -194,7 +196,8 @@ class SweepRecord:
     record: ClassVar[str] = "sweep"
     cell: str
     batch_size: int
-    output_tokens: int
+    output_tokens: int | None
+    """None where the length was left free: then a batch takes as long as its longest answer."""
     failure: Failure | None = None
     message: str | None = None
     seconds: Sequence[float] = field(default_factory=list)
@@ -229,4 +232,56 @@ class GateRecord:
     message: str = ""
 
 
-Record = RunRecord | DocumentRecord | PassRecord | CellRecord | ReadingRecord | SweepRecord | GateRecord
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AggregateRecord:
+    """An imported number over inferences that are not known one by one."""
+
+    record: ClassVar[str] = "aggregate"
+    cell: str
+    metric: str
+    """A name of its own, never one of METRICS: it is comparable only where definition and sensor agree."""
+    value: float
+    unit: str
+    definition: str
+    n: int | None = None
+    """Inferences behind it; None where the source does not tell."""
+    sensor: str | None = None
+    """What measured it, where that decides what it can be compared with: a power rail, an allocator."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClaimRecord:
+    """A number that somebody published, and what the published data say when it is computed again."""
+
+    record: ClassVar[str] = "claim"
+    name: str
+    published: float | None
+    """As the source states it; None where it states only words."""
+    published_definition: str
+    recomputed: float | None = None
+    """By `recomputed_definition`; None where it cannot be computed, or where `metric` says what to compute."""
+    recomputed_definition: str
+    unit: str
+    reproduced: float | None = None
+    """The published number computed again, from the data, by its own definition."""
+    cell: str | None = None
+    """None for a claim about the whole source."""
+    verdict: str
+    n: int | None = None
+    metric: str | None = None
+    """A metric of scored answers that takes the place of `recomputed`: computed when the log is read, never stored."""
+    against: str | None = None
+    """Another cell: the claim is of `cell` minus `against`, and is judged by a paired test."""
+
+
+Record = (
+    RunRecord
+    | DocumentRecord
+    | PassRecord
+    | CellRecord
+    | ReadingRecord
+    | SweepRecord
+    | GateRecord
+    | AggregateRecord
+    | ClaimRecord
+)

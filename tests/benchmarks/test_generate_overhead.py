@@ -46,6 +46,7 @@ import json, sys, time
 from harness.backends.generative.torchvision_schema import ensure_torchvision
 ensure_torchvision()
 import torch
+torch.backends.cuda.enable_cudnn_sdp(False)  # as the backend does, which says why
 from PIL import Image
 from transformers import AutoModelForImageTextToText, AutoProcessor
 folder, prompt, new_tokens, device, dtype = sys.argv[1], sys.argv[2], int(sys.argv[3]), sys.argv[4], sys.argv[5]

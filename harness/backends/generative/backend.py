@@ -18,7 +18,7 @@ from harness.backends.generative.checkpoint import (
     set_network_access,
     weights_fingerprint,
 )
-from harness.backends.generative.decoding import TokenClock, cut_at_stop, greedy_config
+from harness.backends.generative.decoding import TokenClock, TokenLogprobs, cut_at_stop, greedy_config
 from harness.backends.generative.families import Pixels, family_of, load_family
 from harness.backends.protocol import Answer, BackendRequest, Setting
 from harness.errors import UnsupportedError, unknown_name
@@ -53,6 +53,8 @@ class GenerationSettings:
     """Full module names to leave unquantised, separated by commas, instead of the family's own."""
     allow_network: bool = False
     trust_remote_code: bool = False
+    token_logprobs: bool = False
+    """Whether the facts of a document tell `mean_logprob`: the mean log-probability of the tokens of its answer."""
 
     @classmethod
     def from_settings(cls, settings: Mapping[str, Setting]) -> Self:
@@ -140,6 +142,7 @@ class TransformersBackend:
         return {
             "family": name,
             "tokens_per_tile": self._family.tokens_per_tile(self._model.config),
+            "cudnn_attention": False,
             **loaded.facts(),
             **_checkpoint_facts(checkpoint, self._processor),
         }
@@ -159,7 +162,8 @@ class TransformersBackend:
         prepared = self._family.prepare(self._processor, self._model.config, images, prompt)
         inputs = self._on_device(prepared.inputs)
         ready = time.perf_counter()
-        rows, clock, generate_s = self._generate(inputs)
+        logprobs = TokenLogprobs() if self._settings.token_logprobs else None
+        rows, clock, generate_s = self._generate(inputs, logprobs)
         answers = [cut_at_stop(row, self._stops) for row in rows]
         hashing = time.perf_counter()
         facts = [_image_facts(*pair) for pair in zip(images, prepared.pixels, strict=True)]
@@ -169,6 +173,9 @@ class TransformersBackend:
             "generate_s": generate_s,
             "fingerprint_s": time.perf_counter() - hashing,
         }
+        if logprobs is not None:
+            means = logprobs.means([len(answer.ids) for answer in answers])
+            facts = [f if m is None else {**f, "mean_logprob": m} for f, m in zip(facts, means, strict=True)]
         allocator = device_memory.allocator_peaks(self._devices)
         prompt_tokens = prepared.inputs["attention_mask"].sum(dim=1).tolist()
         return [
@@ -194,7 +201,9 @@ class TransformersBackend:
             for name, tensor in inputs.items()
         }
 
-    def _generate(self, inputs: dict[str, Any]) -> tuple[list[list[int]], TokenClock, float]:
+    def _generate(
+        self, inputs: dict[str, Any], logprobs: TokenLogprobs | None
+    ) -> tuple[list[list[int]], TokenClock, float]:
         """The generated ids of each row, the clock of the tokens, and the seconds of it all."""
         import torch
 
@@ -209,7 +218,12 @@ class TransformersBackend:
         with torch.inference_mode():
             clock = TokenClock()
             start = time.perf_counter()
-            output = self._model.generate(**inputs, generation_config=self._generation, streamer=clock)
+            output = self._model.generate(
+                **inputs,
+                generation_config=self._generation,
+                streamer=clock,
+                logits_processor=None if logprobs is None else [logprobs],
+            )
             ids = output[:, width:].tolist()
             return ids, clock, time.perf_counter() - start
 
@@ -234,6 +248,9 @@ def _prepare_libraries() -> None:
 
     if (limit := os.environ.get("OMP_NUM_THREADS", "")).isdecimal():
         torch.set_num_threads(int(limit))
+    # cuDNN's attention makes a plan for each length of the cache that it has not met: 40 ms a token, three times what
+    # the token takes. Times would tell how many documents had been read before.
+    torch.backends.cuda.enable_cudnn_sdp(False)
     logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # it would log a line per matrix product
     from harness.backends.generative.torchvision_schema import ensure_torchvision
 

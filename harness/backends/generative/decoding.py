@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import math
 import time
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     import torch
     from transformers import GenerationConfig
 
-__all__ = ["Generated", "TokenClock", "cut_at_stop", "greedy_config"]
+__all__ = ["Generated", "TokenClock", "TokenLogprobs", "cut_at_stop", "greedy_config"]
 
 
 class TokenClock:
@@ -45,6 +46,34 @@ class TokenClock:
         if steps > 1:
             found["tpot_s"] = (self._last - self._first) / (steps - 1)
         return found
+
+
+class TokenLogprobs:
+    """The last logits processor of a greedy `generate`, which keeps the log-probability of each chosen token.
+
+    It changes no score, and keeps one number a row and step on the device: nothing is copied before the answer is
+    whole, so no step waits for the host. Greedy decoding takes the highest score, so that score is the chosen token's.
+    """
+
+    def __init__(self) -> None:
+        self._steps: list[torch.Tensor] = []
+
+    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
+        """Called by `generate` at every step; `scores` is rows x vocabulary."""
+        self._steps.append(scores.amax(dim=-1) - scores.logsumexp(dim=-1))
+        return scores
+
+    def means(self, lengths: Sequence[int]) -> Sequence[float | None]:
+        """Natural logarithms, averaged over each row's first tokens, as many as `lengths` tells: the padding of rows
+        that end early is left out. None where there is no token, or no finite number.
+        """
+        import torch
+
+        if not self._steps:
+            return [None] * len(lengths)
+        rows = torch.stack(self._steps, dim=1).tolist()
+        means = [sum(row[:n]) / n if n else math.nan for row, n in zip(rows, lengths, strict=True)]
+        return [mean if math.isfinite(mean) else None for mean in means]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,0 +1,251 @@
+"""`vision_model_metrics.csv`, a row a run, and the run folders beside it: several models on several devices."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from harness.cells import Cell, Role
+from harness.evidence import AggregateRecord, CellRecord, ClaimRecord, DocumentRecord, PassRecord, Record
+from harness.importers.device_runs import DeviceRun, named, read_run, run_aggregates, run_claims
+from harness.importers.sources import ImporterError, Place, cell_facts, opening, read_csv
+
+__all__ = ["import_device_benchmark"]
+
+_KIND = "device-benchmark"
+_TABLE = "vision_model_metrics.csv"
+_NEEDED = ("run_dir", "model_id", "device", "dtype", "prompt_tokens", "response_tokens", "tokens_per_sec")
+_MORE = ("joules_per_token", "total_energy_joules", "avg_power_watts", "avg_ram_gb", "latency_ms_mean")
+_COLUMNS = (*_NEEDED, *_MORE, "duration_seconds")
+_NOTES = (
+    "response tokens are the source's own estimates, and prompt tokens hold image tokens or not, by model",
+    "power is of each device's own sensor: energy is compared on one device only",
+    "memory in the table is of the whole machine, not of the process",
+)
+_CLOSES = 0.05
+
+
+def import_device_benchmark(source: Path) -> Sequence[Record]:
+    """Records of the table, of one run folder, or of the folder that holds table and `<device>_output/` folders.
+
+    Runs that are known by their row alone become aggregates; run folders become readings, a document for each image
+    and task. Raises ImporterError, naming file, row and field.
+    """
+    table, folders = _found(source)
+    runs = [read_run(folder) for folder in folders]
+    _same_prompts(runs)
+    rows = [] if table is None else read_csv(table, _COLUMNS)
+    by_dir = {run.run_dir: run for run in runs}
+    keys = [row.at("run_dir").text() for row in rows]
+    if twice := [key for key, n in Counter(keys).items() if n > 1]:
+        raise ImporterError(f"{table}, column run_dir: {twice[0]} appears twice")
+    cells = _cells({**dict(zip(keys, rows, strict=True)), **{k: r for k, r in by_dir.items() if k not in keys}})
+    documents = {d: task for run in runs for d, task in run.tasks.items()}
+    sensors = {run.device: run.sensor for run in runs}
+    prompts = runs[0].prompts if runs else {}
+    files = {} if table is None else {table.name: table}
+    return [
+        opening(
+            _KIND,
+            {**files, **{name: path for run in runs for name, path in run.files.items()}},
+            corpus=_corpus(runs, documents),
+            prompt=_prompt(runs, prompts),
+            notes=[*_NOTES, *_run_notes(runs)],
+            started=min((run.started for run in runs), default="not told by the source"),
+        ),
+        *(DocumentRecord(document=d, truth={}, kind=task) for d, task in sorted(documents.items())),
+        *(_load(cell, by_dir.get(key)) for key, cell in cells.items()),
+        *(record for key, run in by_dir.items() for record in _run(run, cells[key].id)),
+        *(record for row in rows for record in _aggregates(row, cells, by_dir, sensors)),
+        *(record for row in rows for record in _row_claims(row, cells[row.value["run_dir"]].id)),
+        *(claim for key, run in by_dir.items() for claim in run_claims(run, cells[key].id)),
+        *(_listed(keys, runs) if table is not None and runs else []),
+    ]
+
+
+def _run_notes(runs: Sequence[DeviceRun]) -> Sequence[str]:
+    if not runs:
+        return []
+    sizes = sorted({"not told" if run.batch_size is None else str(run.batch_size) for run in runs})
+    return [
+        f"an image is a document for each of its {len(runs[0].prompts)} tasks: intervals take them as independent",
+        f"batch sizes that the run folders tell: {', '.join(sizes)}",
+    ]
+
+
+def _found(source: Path) -> tuple[Path | None, Sequence[Path]]:
+    """The table, and the run folders."""
+    if source.is_file():
+        return source, []
+    if (source / "run_meta.json").is_file():
+        return None, [source]
+    table = source / _TABLE
+    folders = sorted(p.parent for p in source.glob("*_output/*/*/run_meta.json"))
+    if not table.is_file() and not folders:
+        raise ImporterError(f"{source}: neither {_TABLE} nor a run folder <device>_output/<model>/<run>/ is there")
+    return (table if table.is_file() else None), folders
+
+
+def _same_prompts(runs: Sequence[DeviceRun]) -> None:
+    for run in runs[1:]:
+        if run.prompts != runs[0].prompts:
+            raise ImporterError(
+                f"{run.run_dir} and {runs[0].run_dir} asked different prompts: they cannot be compared, so import them "
+                "into logs of their own"
+            )
+
+
+def _cells(runs: Mapping[str, Place | DeviceRun]) -> Mapping[str, Cell]:
+    """A cell for each run; a second run of the same model, precision and device is a repeat."""
+    found: dict[str, Cell] = {}
+    seen: Counter[tuple[str, str, str]] = Counter()
+    for key, run in runs.items():
+        if isinstance(run, DeviceRun):
+            told = run.model, run.dtype, run.device.lower()
+        else:
+            model = run.at("model_id").text().rsplit("/", 1)[-1]
+            told = model, run.at("dtype").text(), run.at("device").text().lower()
+        seen[told] += 1
+        found[key] = Cell(model=told[0], quantization=told[1], device=told[2], repeat=seen[told])
+    return found
+
+
+def _corpus(runs: Sequence[DeviceRun], documents: Mapping[str, str]) -> Mapping[str, object]:
+    identity = hashlib.sha256(json.dumps(sorted(documents)).encode()).hexdigest() if documents else None
+    names = sorted({run.manifest for run in runs}) or ["not told by the source"]
+    return {"name": ", ".join(names), "identity": identity, "documents": len(documents)}
+
+
+def _prompt(runs: Sequence[DeviceRun], prompts: Mapping[str, str]) -> Mapping[str, object]:
+    text = json.dumps(sorted(prompts.items()))
+    fingerprint = hashlib.sha256(text.encode()).hexdigest()[:12] if prompts else None
+    names = sorted({run.suite for run in runs}) or ["not told by the source"]
+    return {"name": ", ".join(names), "fingerprint": fingerprint, "tasks": dict(prompts)}
+
+
+def _load(cell: Cell, run: DeviceRun | None) -> CellRecord:
+    told = {} if run is None else {"told_batch_size": run.batch_size, "told_max_new_tokens": run.max_new_tokens}
+    return CellRecord(
+        cell=cell.id,
+        model=cell.model,
+        quantization=cell.quantization,
+        runtime=cell.runtime,
+        device=cell.device,
+        repeat=cell.repeat,
+        role=Role.CANDIDATE,
+        facts=cell_facts(_KIND, **told),
+    )
+
+
+def _run(run: DeviceRun, cell: str) -> Sequence[Record]:
+    asked = PassRecord(cell=cell, role=Role.CANDIDATE, documents=list(run.tasks), prompt=run.suite)
+    return [asked, *named(run, cell), *run_aggregates(run, cell)]
+
+
+def _aggregates(
+    row: Place, cells: Mapping[str, Cell], runs: Mapping[str, DeviceRun], sensors: Mapping[str, str]
+) -> Sequence[AggregateRecord]:
+    key = row.value["run_dir"]
+    cell, run = cells[key], runs.get(key)
+    power = sensors.get(cell.device, f"not told, on {cell.device}")
+    tokens = row.at("response_tokens").count()
+    inferences = None if run is None else len(run.readings)
+    found = [
+        ("latency_mean", row.at("latency_ms_mean").number() / 1000, "s", "mean time of the inferences", None),
+        (
+            "response_tok_per_wall_s",
+            tokens / row.at("duration_seconds").positive(),
+            "1/s",
+            "response tokens as the source estimates them / whole wall time of the run, idle time included",
+            None,
+        ),
+        ("mean_power", row.at("avg_power_watts").number(), "W", "mean over inferences of their mean power", power),
+        (
+            "machine_ram_mean",
+            row.at("avg_ram_gb").number() * 2**30,
+            "B",
+            "mean over inferences of the memory in use, by anybody, on the whole machine",
+            "the machine",
+        ),
+    ]
+    if tokens:
+        each = row.at("total_energy_joules").number() / tokens
+        found.append(("j_per_response_tok", each, "J", "energy during inferences / response tokens", power))
+    return [
+        AggregateRecord(cell=cell.id, metric=m, value=v, unit=unit, definition=d, n=inferences, sensor=sensor)
+        for m, v, unit, d, sensor in found
+    ]
+
+
+def _row_claims(row: Place, cell: str) -> Sequence[ClaimRecord]:
+    prompts, answers = row.at("prompt_tokens").count(), row.at("response_tokens").count()
+    wall_s, energy = row.at("duration_seconds").positive(), row.at("total_energy_joules").number()
+    drawn = row.at("avg_power_watts").number() * wall_s
+    off = abs(energy - drawn) / energy if energy else None
+    counted, kind = "response tokens alone (prompt_tokens is 0)", "prompt tokens are not told"
+    if prompts:
+        share = 100 * prompts / (prompts + answers)
+        counted, kind = "prompt and response tokens", f"{share:.1f} % of its tokens were read, not written"
+    found = [
+        ClaimRecord(
+            name="tokens per second",
+            cell=cell,
+            published=row.at("tokens_per_sec").number(),
+            published_definition=f"tokens_per_sec: {counted} / whole wall time",
+            reproduced=(prompts + answers) / wall_s,
+            recomputed=answers / wall_s,
+            recomputed_definition="response tokens / whole wall time",
+            unit="1/s",
+            verdict=kind,
+        ),
+        ClaimRecord(
+            name="energy closes",
+            cell=cell,
+            published=energy,
+            published_definition="total_energy_joules",
+            recomputed=drawn,
+            recomputed_definition="avg_power_watts x duration_seconds",
+            unit="J",
+            verdict="no energy is told"
+            if off is None
+            else f"{energy / drawn:.2f} of power x wall time: {'closes' if off <= _CLOSES else 'DOES NOT CLOSE'}"
+            if drawn
+            else "no power is told",
+        ),
+    ]
+    if answers and prompts + answers:
+        found.insert(
+            1,
+            ClaimRecord(
+                name="energy per token",
+                cell=cell,
+                published=row.at("joules_per_token").number(),
+                published_definition=f"joules_per_token: energy / {counted}",
+                reproduced=energy / (prompts + answers),
+                recomputed=energy / answers,
+                recomputed_definition="energy / response tokens",
+                unit="J",
+                verdict=kind,
+            ),
+        )
+    return found
+
+
+def _listed(keys: Sequence[str], runs: Sequence[DeviceRun]) -> Sequence[ClaimRecord]:
+    """What the table leaves out, of the run folders that are there."""
+    missing = [run for run in runs if run.run_dir not in keys]
+    told = "; ".join(f"{r.run_dir}: {len(r.answered)} of {len(r.readings)} inferences gave text" for r in missing)
+    return [
+        ClaimRecord(
+            name="runs",
+            published=len(keys),
+            published_definition="rows of the table",
+            recomputed=len(keys) + len(missing),
+            recomputed_definition="rows of the table, and run folders that it leaves out",
+            unit="",
+            verdict=f"the table leaves out {told}" if missing else "every run folder is in the table",
+        )
+    ]
