@@ -11,6 +11,7 @@ from harness.cells import Failure
 from harness.gates import BLIND_RECALL_LIMIT, Verdict, judge_blind
 from harness.scoring import SCORER_VERSION
 from reports.formatting import MISSING, escape, format_bytes, format_percent, table
+from reports.published import published_cautions
 from reports.summary import CellSummary, Summary, by_model
 from reports.tables import cell_name, scored
 
@@ -65,7 +66,7 @@ def _machine(provenance: Mapping[str, Any]) -> str:
 def cautions(summary: Summary) -> Sequence[str]:
     """One sentence for each thing that makes this less than a whole, clean run."""
     evidence = summary.evidence
-    found = []
+    found = [*published_cautions(summary)]
     if not evidence.runs:
         found.append("The log holds no run record: what was asked, of which corpus and on which machine is unknown.")
     if not any(c.result.readings for c in summary.cells):

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from harness.cells import Failure
+from harness.deployment.gpus import SAFE_PERCENT
 from harness.evidence import CellRecord, ReadingRecord
 from harness.metrics import Metric
 from harness.results import CellResult
@@ -15,12 +16,10 @@ from reports.recovery import Recovery
 from reports.summary import CellSummary, Summary
 from reports.tables import ratio
 
-__all__ = ["CARD_BYTES", "USABLE_SHARE", "ModeCost", "fit_parts", "mode_costs"]
+__all__ = ["CARD_BYTES", "ModeCost", "fit_parts", "mode_costs"]
 
 CARD_BYTES = 16 * 10**9
-USABLE_SHARE = 0.85
-"""What a deployment should plan to use of a card: the rest is for other context lengths and for fragmentation."""
-_CARD, _USABLE = f"{CARD_BYTES / 1e9:.0f} GB", f"{100 * USABLE_SHARE:.0f} %"
+_CARD, _USABLE = f"{CARD_BYTES / 1e9:.0f} GB", f"{SAFE_PERCENT} %"
 
 _INTRODUCTION = f"""\
 Every precision that was asked for, those that failed and those that are not supported among them. Fits: the peak of
@@ -79,7 +78,7 @@ def _cost(recovery: Recovery, cell: CellSummary) -> ModeCost:
         failure=failure,
         message=message,
         fits=None if taken is None else taken <= CARD_BYTES,
-        fits_usable=None if taken is None else taken <= USABLE_SHARE * CARD_BYTES,
+        fits_usable=None if taken is None else taken <= CARD_BYTES * SAFE_PERCENT // 100,
         reference=recovery.reference,
         latency=recovery.latency,
         tpot=recovery.tpot,

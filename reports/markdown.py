@@ -9,14 +9,20 @@ from harness.gates import Verdict
 from reports import context, costs, method, mistakes, tables
 from reports.comparisons import against_leaders
 from reports.contamination import contamination_parts
+from reports.decisions import Decisions, decide
+from reports.deployment import deployment_parts
 from reports.device_memory import device_memories, device_memory_parts
+from reports.devices import device_parts
 from reports.energy import energy_parts
 from reports.figures import Figure
 from reports.formatting import escape, format_full
 from reports.images import preprocessing_parts
 from reports.models import models_parts
+from reports.published import published_parts
 from reports.quantization import quantization_parts
+from reports.recommendations import recommendations_parts
 from reports.repeats import determinism_parts
+from reports.routing import routing_parts
 from reports.strategies import strategies_parts
 from reports.summary import CellSummary, Slice, Summary, by_length
 from reports.throughput import throughput_parts
@@ -28,14 +34,20 @@ _GATES = 12
 """More gates than this have a section of their own, and the summary shows those that are not settled."""
 
 
-def report_markdown(summary: Summary, figures: Sequence[Figure], log: str) -> str:
-    """The whole report; `log` is markdown that names (and where possible links to) the evidence."""
+def report_markdown(summary: Summary, figures: Sequence[Figure], log: str, decisions: Decisions | None = None) -> str:
+    """The whole report; `log` is markdown that names (and where possible links to) the evidence.
+
+    `decisions`: those of the summary; worked out here if not given.
+    """
     drawn = {f.name: _figure(f) for f in figures}
+    decided = decisions or decide(summary)
     parts = [
         f"# Evaluation of document reading: {escape(str(summary.corpus.get('name', 'unknown corpus')))}\n",
         context.headline(summary),
         _cautions(summary),
-        _summary(summary),
+        _summary(summary, drawn),
+        _titled("As published, and recomputed", published_parts(summary)),
+        _titled("Recommendations", recommendations_parts(decided.recommended)),
         _titled("Models", models_parts(summary.candidates)),
         _overall(summary, drawn),
         _groups(summary, drawn),
@@ -48,6 +60,10 @@ def report_markdown(summary: Summary, figures: Sequence[Figure], log: str) -> st
         _titled("Device memory", device_memory_parts(device_memories(summary.cells), drawn)),
         _titled("Throughput", throughput_parts(summary.sweeps, drawn)),
         _titled("Energy", energy_parts(summary.cells)),
+        _titled("Quality against cost", [pareto] if (pareto := drawn.get("pareto")) else []),
+        _titled("Devices", device_parts(summary, drawn)),
+        _titled("Deployment", deployment_parts(decided.deployed)),
+        _titled("Hybrid routing", routing_parts(decided.routed, drawn, decided.deployed.prices.currency)),
         _titled("Preprocessing", preprocessing_parts(summary.candidates)),
         _titled("Determinism", determinism_parts(summary.repeats, [c.result for c in summary.candidates])),
         _controls(summary),
@@ -75,7 +91,7 @@ def _cautions(summary: Summary) -> str:
     return "> **Before you read on**\n>\n" + "".join(f"> - {line}\n" for line in found) if found else ""
 
 
-def _summary(summary: Summary) -> str:
+def _summary(summary: Summary, drawn: Mapping[str, str]) -> str:
     gates = summary.evidence.gates
     if gates:
         tally = {v: sum(g.verdict == v for g in gates) for v in Verdict}
@@ -91,6 +107,7 @@ def _summary(summary: Summary) -> str:
         "Summary",
         answers,
         *(_main_tables(summary.candidates) if len(summary.candidates) > 1 else []),
+        drawn.get("overview", ""),
         verdicts,
         _unsettled(gates) if len(gates) > _GATES else tables.gates_table(gates) if gates else "",
         "### Candidates against each other\n" if compared else "",

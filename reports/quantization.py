@@ -22,15 +22,17 @@ possible. p is adjusted (Holm) for the precisions of one model.
 
 
 def quantization_parts(summary: Summary, drawn: Mapping[str, str]) -> Sequence[str]:
-    """The section, in parts; empty if no candidate has a precision."""
+    """The section, in parts; empty if no candidate has a precision, or of imported ones none has another beside it."""
     cells = {c.cell: c for c in summary.candidates}
     found = summary.recoveries
-    if not found:
+    alone = all(r.reference in (None, r.cell) for r in found)
+    if not found or (alone and summary.evidence.imported):
         return []
     return [
         _INTRODUCTION,
         _recovery_table(found, cells),
         drawn.get("quantization", ""),
+        drawn.get("precisions", ""),
         *(["### Quantization strategies\n", *costs] if (costs := fit_parts(mode_costs(summary))) else []),
         "### What changed, by field\n",
         "Fields that the reference got right and the precision did not, and the other way round, by documents.\n",

@@ -1,22 +1,38 @@
-"""A log in, a report out."""
+"""Logs in, reports out."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from urllib.parse import quote
 
+from harness.deployment.prices import Prices
 from harness.errors import EvidenceError
-from harness.evidence import read_evidence
-from reports.figures import FIGURES, draw_figures
+from harness.evidence import EVIDENCE_FILE, read_evidence
+from harness.metrics import METRICS
+from reports.campaign import Log, campaign, campaign_json, campaign_markdown, labels, measures_csv
+from reports.csvs import raw_csvs, table_csvs
+from reports.decisions import decide
+from reports.deployment import manifests
+from reports.figures import FIGURES, Figure, draw_figures
+from reports.figures.devices import draw_grids
+from reports.figures.style import drawing
 from reports.formatting import escape
+from reports.html import image_source, report_html
 from reports.markdown import report_markdown
+from reports.measures import Grid
 from reports.report_json import report_json
-from reports.summary import summarise
+from reports.summary import Summary, summarise
 from reports.terminal import summary_lines
 
-__all__ = ["RenderedReport", "render"]
+__all__ = ["FILES", "RenderedReport", "render", "render_campaign"]
+
+FILES = "files.json"
+"""What the last rendering wrote into a folder, so that the next one removes what it does not write again."""
+_WRITTEN = frozenset({".csv", ".html", ".json", ".md", ".png", ".yaml"})
+"""Suffixes of files that a report is made of: nothing else is ever removed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,37 +42,151 @@ class RenderedReport:
     markdown: Path
     json: Path
     figures: Sequence[Path]
+    tables: Sequence[Path]
+    """CSV files."""
+    others: Sequence[Path] = ()
+    """What else there is: of a campaign, the files of each log's own report."""
     summary: Sequence[str]
     """Lines of at most 100 columns for a terminal."""
 
     @property
     def paths(self) -> Sequence[Path]:
-        """Every file, the markdown first."""
-        return [self.markdown, self.json, *self.figures]
+        """Every file but the list of files, the markdown first."""
+        return [self.markdown, self.json, *self.figures, *self.tables, *self.others]
 
 
-def render(log: Path, out: Path) -> RenderedReport:
-    """Write report.md, report.json and figures/*.png into `out`, as a pure function of the log's bytes.
+def render(log: Path, out: Path, *, images: Path | None = None, prices: Prices | None = None) -> RenderedReport:
+    """Write a report into `out`: report.md, .html and .json, figures, tables as CSV, manifests of deployments.
 
-    The log may be cut anywhere or still growing. Figures of an earlier report in `out` that this one does not have are
-    removed. Raises EvidenceError, naming the file, if the log cannot be read or the report not written.
+    A pure function of the log's bytes, of the prices, and, report.html alone, of the documents' images: those in
+    `images`, else in the folder that the run read, if they are the ones that it read. The log may be cut anywhere or
+    still growing. Files of an earlier report in `out` that this one does not have are removed. Raises EvidenceError,
+    naming the file, if the log cannot be read or the report not written.
     """
-    summary = summarise(read_evidence(log))
+    return _render(summarise(read_evidence(log)), log, out, images, prices)
+
+
+def _render(summary: Summary, log: Path, out: Path, images: Path | None, prices: Prices | None) -> RenderedReport:
     figures = draw_figures(summary)
-    markdown, json, folder = out / "report.md", out / "report.json", out / "figures"
-    files = {folder / f"{figure.name}.png": figure.png for figure in figures}
-    rendered = RenderedReport(markdown=markdown, json=json, figures=list(files), summary=summary_lines(summary))
-    files[markdown] = _encode(report_markdown(summary, figures, _link(log, out)))
-    files[json] = _encode(report_json(summary))
+    decisions = decide(summary, prices=prices)
+    markdown = report_markdown(summary, figures, _link(log, out), decisions)
+    files = {
+        "report.md": _encode(markdown),
+        "report.html": _encode(report_html(summary, figures, image_source(summary, images), markdown)),
+        "report.json": _encode(report_json(summary, decisions)),
+        **{f"deployment/{name}": _encode(text) for name, text in manifests(decisions.deployed).items()},
+        **_figures(figures),
+        **_tables(table_csvs(markdown), raw_csvs(summary)),
+    }
+    _write(out, files)
+    return _rendered(out, files, summary_lines(summary))
+
+
+def render_campaign(
+    logs: Sequence[Path], out: Path, *, images: Path | None = None, prices: Prices | None = None
+) -> RenderedReport:
+    """Render each log into `out`/<label>/, and a report over all of them into `out`; the same promises as `render`.
+
+    A label is the name of the folder that a log lies in. Raises EvidenceError too if a log is given twice.
+    """
+    if len({log.resolve() for log in logs}) < len(logs):
+        raise EvidenceError("a log was given twice; give each once")
+    summaries = [summarise(read_evidence(log)) for log in logs]  # all of them are read before anything is written
+    found = [Log(label=label, summary=summary) for label, summary in zip(labels(logs), summaries, strict=True)]
+    parts = [_render(log.summary, path, out / log.label, images, prices) for log, path in zip(found, logs, strict=True)]
+    over_all = campaign(found)
+    figures = _campaign_figures(over_all.grids)
+    drawn = {f.name: f"![{escape(f.title)}](figures/{f.name}.png)\n\n*{escape(f.caption, 1000)}*\n" for f in figures}
+    markdown = campaign_markdown(over_all, drawn, {log.label: f"{quote(log.label)}/report.md" for log in found})
+    files = {
+        "report.md": _encode(markdown),
+        "report.json": _encode(campaign_json(over_all)),
+        **_figures(figures),
+        **_tables(table_csvs(markdown), {"measures.csv": measures_csv(over_all)}),
+    }
+    reports = [
+        path.relative_to(out).as_posix() for part in parts for path in [*part.paths, part.markdown.parent / FILES]
+    ]
+    _write(out, files, also=reports)
+    lines = [line for log, part in zip(found, parts, strict=True) for line in (f"{log.label}:", *part.summary)]
+    return _rendered(out, files, lines, [path for part in parts for path in part.paths])
+
+
+def _rendered(
+    out: Path, files: Mapping[str, bytes], summary: Sequence[str], more: Sequence[Path] = ()
+) -> RenderedReport:
+    def under(folder: str) -> Sequence[Path]:
+        return [out / name for name in files if name.startswith(f"{folder}/")]
+
+    markdown, report, figures, tables = out / "report.md", out / "report.json", under("figures"), under("tables")
+    known = {markdown, report, *figures, *tables}
+    others = [path for name in files if (path := out / name) not in known]
+    return RenderedReport(
+        markdown=markdown, json=report, figures=figures, tables=tables, others=[*others, *more], summary=summary
+    )
+
+
+def _figures(figures: Sequence[Figure]) -> Mapping[str, bytes]:
+    return {f"figures/{figure.name}.png": figure.png for figure in figures}
+
+
+def _tables(*parts: Mapping[str, bytes]) -> Mapping[str, bytes]:
+    return {f"tables/{name}": content for part in parts for name, content in part.items()}
+
+
+def _campaign_figures(grids: Sequence[Grid]) -> Sequence[Figure]:
+    """Devices by cells: of the metrics, and of imported numbers of other names."""
+    found = []
+    with drawing() as to_png:
+        for name, own in (("devices", True), ("imported", False)):
+            if (drawn := draw_grids([g for g in grids if (g.name in METRICS) is own])) is not None:
+                canvas, title, caption = drawn
+                found.append(Figure(name=name, title=title, caption=caption, png=to_png(canvas)))
+    return found
+
+
+def _write(out: Path, files: Mapping[str, bytes], *, also: Sequence[str] = ()) -> None:
+    """Write `files` by their paths below `out`, and remove what an earlier rendering wrote that is not among them.
+
+    `also`: what was written already and stays.
+    """
+    names = sorted({*files, *also})
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        for stale in {folder / f"{name}.png" for name in FIGURES} - files.keys():
-            stale.unlink(missing_ok=True)
-        for path, content in files.items():
-            path.write_bytes(content)
+        for path in _stale(out, {*names}):
+            path.unlink(missing_ok=True)
+            for folder in list(path.parents)[: len(path.relative_to(out).parts) - 1]:
+                if folder.is_dir() and not any(folder.iterdir()):
+                    folder.rmdir()
+        out.mkdir(parents=True, exist_ok=True)
+        # the list comes first: of a rendering that was interrupted, the next one knows every file
+        (out / FILES).write_text(json.dumps(names, indent=1) + "\n", encoding="utf-8")
+        for name, content in files.items():
+            (out / name).parent.mkdir(exist_ok=True)
+            (out / name).write_bytes(content)
     except OSError as error:
         raise EvidenceError(f"{error.filename or out}: cannot write the report: {error.strerror}") from error
-    return rendered
+
+
+def _stale(out: Path, kept: Collection[str]) -> Sequence[Path]:
+    """Files of an earlier report in `out` that are not `kept`; none beside a log that is not this report's own."""
+    listed = [*_listed(out / FILES), *(f"figures/{name}.png" for name in FIGURES)]
+    found = []
+    for name in dict.fromkeys(listed):
+        path = PurePosixPath(name)
+        inside = not path.is_absolute() and ".." not in path.parts and path.suffix in _WRITTEN
+        foreign = len(path.parts) > 1 and (out / path.parts[0] / EVIDENCE_FILE).exists()
+        if inside and not foreign and name not in kept:
+            found.append(out / path)
+    return found
+
+
+def _listed(files: Path) -> Sequence[str]:
+    """What a list of files says; nothing if there is none, or none that can be read."""
+    try:
+        names = json.loads(files.read_bytes())
+    except (FileNotFoundError, ValueError):  # none yet, or torn by a crash: then nothing is known to be ours
+        return []
+    return [name for name in names if isinstance(name, str)] if isinstance(names, list) else []
 
 
 def _encode(text: str) -> bytes:

@@ -13,12 +13,19 @@ from harness.pairing import Pairing
 from harness.scoring import SCORER_VERSION, Counts
 from reports.contamination import contamination_of
 from reports.costs import loads_by_cache
+from reports.decisions import Decisions, decide
+from reports.deployment import deployment_json
 from reports.device_memory import DeviceMemory, device_memories
+from reports.devices import devices_json
 from reports.energy import ENERGY_METRICS, with_energy
 from reports.fit import mode_costs
+from reports.measures import grids, measures
 from reports.models import loaded_models
+from reports.published import published_json
+from reports.recommendations import recommendations_json
 from reports.recovery import Recovery
 from reports.repeats import Repeat
+from reports.routing import routing_json
 from reports.summary import CellSummary, Slice, Summary
 
 __all__ = ["REPORT_SCHEMA", "report_json"]
@@ -27,8 +34,9 @@ REPORT_SCHEMA = 2
 """Raised when a reader of report.json would have to change. 2: models, devices, sweeps, energy; a ratio of `tpot`."""
 
 
-def report_json(summary: Summary) -> str:
-    """The report as JSON text: keys in a fixed order, ending with a newline."""
+def report_json(summary: Summary, decisions: Decisions | None = None) -> str:
+    """The report as JSON text: keys in a fixed order, ending with a newline. `decisions` as in `report_markdown`."""
+    decided = decisions or decide(summary)
     found = {
         "schema": REPORT_SCHEMA,
         "provenance": _provenance(summary),
@@ -38,11 +46,16 @@ def report_json(summary: Summary) -> str:
         "gates": [asdict(g) for g in summary.evidence.gates],
         "comparisons": [asdict(c) for c in summary.comparisons],
         "winners": [asdict(w) for w in summary.winners],
+        "published": published_json(summary),
+        "recommendations": recommendations_json(decided.recommended),
         "quantization": [_recovery(r) for r in summary.recoveries],
         "quantization_strategies": [asdict(c) for c in mode_costs(summary)],
         "device_memory": [_device_memory(m) for m in device_memories(summary.cells)],
         "throughput": [asdict(s) for s in summary.sweeps],
         "energy": _energy(summary),
+        "devices": devices_json(grids(measures(summary))),
+        "deployment": deployment_json(decided.deployed),
+        "routing": routing_json(decided.routed),
         "contamination": [asdict(c) for cell in summary.cells if (c := contamination_of(cell.result)) is not None],
         "checks": [_repeat(r) for r in summary.repeats],
     }
@@ -95,7 +108,7 @@ def _cell(cell: CellSummary) -> dict[str, Any]:
         "unjudged": cell.result.unjudged,
         "identity": None
         if cell.identity is None
-        else {k: v for k, v in asdict(cell.identity).items() if k not in ("role", "sweep")},
+        else {k: v for k, v in asdict(cell.identity).items() if k not in ("role", "sweep") and v != ""},
         "documents": cell.overall.documents,
         "answered": cell.overall.answered,
         "output_tokens_fixed": cell.fixed_length,

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
+from harness.metrics import Status
 from reports.formatting import format_metric, shorten
 from reports.summary import CellSummary, Summary, by_length
 
@@ -62,7 +64,8 @@ def _row(cell: CellSummary) -> tuple[str, ...]:
     m = cell.metrics
 
     def number(name: str, *, interval: bool = False) -> str:
-        return _DASH if m[name].value is None else format_metric(m[name], interval=interval)
+        plain = replace(m[name], status=Status.MEASURED)  # that they are imported is said once, at the end
+        return _DASH if plain.value is None else format_metric(plain, interval=interval)
 
     answered = f"{cell.overall.answered}/{cell.overall.documents}"
     status = "control" if cell.is_control and cell.result.status == "ok" else cell.result.status
@@ -71,5 +74,5 @@ def _row(cell: CellSummary) -> tuple[str, ...]:
         cell.unscored or number("f1", interval=True),
         number("hallucination_rate"),
         *costs,
-        f"{status} {answered}",
+        f"{'imported ' if cell.result.is_imported else ''}{status} {answered}",
     )

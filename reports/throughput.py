@@ -12,7 +12,7 @@ from reports.formatting import MISSING, escape, format_bytes, format_rate, forma
 
 __all__ = ["SweepStep", "sweep_steps", "throughput_parts"]
 
-_INTRODUCTION = """\
+_FIXED = """\
 So many pages at once, each answered with exactly the number of tokens told, whatever the model would have said: with a
 free length, a wordy answer would pass for a slow model. One untimed request comes before the timed ones. Images/s, time
 to first token and time per output token are medians of the timed requests, with lowest and highest in brackets, which
@@ -20,6 +20,11 @@ are no intervals. Images/s counts the whole request; the time to first token sta
 Prefill: tokens of all prompts over the time to first token; image tokens are among them where the model reads them in
 its prompt, and not where it attends to images beside it, as Mllama does, so compare it within one architecture. Decode:
 one token of each page over the time per output token. A size that failed is a row, with the failure.
+"""
+_FREE = """\
+**Output length free:** {which}. A batch then takes as long as its longest answer, and a larger batch has a longer
+longest answer: these rates tell of the answers as much as of the batch size, no batch size can be recommended from
+them, and they are not to be compared with those of a fixed length.
 """
 
 
@@ -29,8 +34,8 @@ class SweepStep:
 
     cell: str
     batch_size: int
-    output_tokens: int
-    """Of each page, exactly."""
+    output_tokens: int | None
+    """Of each page, exactly; None where the length was left free."""
     repetitions: int
     images_per_s: tuple[float, float, float] | None
     prefill_tok_per_s: float | None
@@ -96,15 +101,18 @@ def throughput_parts(steps: Sequence[SweepStep], drawn: Mapping[str, str]) -> Se
     """The section, in parts; empty without a sweep."""
     if not steps:
         return []
-    lengths = sorted({s.output_tokens for s in steps})
-    stated = f"Output length, fixed: {', '.join(map(str, lengths))} tokens a page.\n"
-    return [_INTRODUCTION, stated, _table(steps), drawn.get("throughput", "")]
+    lengths = sorted({s.output_tokens for s in steps if s.output_tokens is not None})
+    free = list(dict.fromkeys(escape(s.cell) for s in steps if s.output_tokens is None))
+    stated = f"Output length, fixed: {', '.join(map(str, lengths))} tokens a page.\n" if lengths else ""
+    caveat = _FREE.format(which=", ".join(free)) if free else ""
+    parts = [_FIXED if lengths else "", stated, caveat, _table(steps), drawn.get("throughput", "")]
+    return [part for part in parts if part]
 
 
 def _table(steps: Sequence[SweepStep]) -> str:
     rows = []
     for s in steps:
-        row = [escape(s.cell), str(s.batch_size), str(s.output_tokens)]
+        row = [escape(s.cell), str(s.batch_size), "free" if s.output_tokens is None else str(s.output_tokens)]
         if s.failure is not None:
             row += [f"**{s.failure.value}**", *[""] * 4, _peak_text(s), _first_line(s.message)]
         else:
@@ -123,7 +131,9 @@ def _peak_text(step: SweepStep) -> str:
 
 
 def _requests(step: SweepStep) -> str:
-    return f"{step.repetitions}{', **contaminated**' if step.contaminated else ''}"
+    """How many requests were timed, or what the source of an imported step tells of them."""
+    told = _first_line(step.message) or str(step.repetitions)
+    return f"{told}{', **contaminated**' if step.contaminated else ''}"
 
 
 def _first_line(message: str | None) -> str:

@@ -1,18 +1,32 @@
-"""The three questions people ask first, answered only where the evidence does."""
+"""The questions people ask first, answered only where the evidence does."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 
+from harness.device_use import CLOSURE_LIMIT
 from harness.metrics import METRICS, Metric
 from harness.results import CellResult
 from reports.comparisons import Comparison, Scale, adjusted, compare_at_worst, oriented, unanswered_beside
 from reports.formatting import format_value
+from reports.paired import COST, compare_on, energy_sensor
 
-__all__ = ["Winner", "describe", "winners"]
+__all__ = ["Winner", "decide", "describe", "winners"]
 
-_QUESTIONS = {"f1": "Best quality", "latency_s": "Fastest", "peak_rss_bytes": "Least host memory"}
+_QUESTIONS = {
+    "f1": "Best quality",
+    "latency_s": "Fastest",
+    "peak_rss_bytes": "Least host memory",
+    "peak_vram_bytes": "Least device memory",
+    "energy_j": "Most efficient (energy of a document)",
+    "latency_cv": "Most consistent (variation of latency)",
+}
+_ON_DEVICES = ("peak_vram_bytes", "energy_j")
+"""Not asked where no candidate ran on an accelerator."""
+_SINGLE = ("peak_rss_bytes", "peak_vram_bytes")
+"""One number of a whole pass: nothing to pair by document, so no interval."""
+_QUALITY = ("f1", "precision", "line_item_f1")
 _SHOWN = 3
 """Cells that a sentence names."""
 
@@ -33,27 +47,37 @@ def winners(candidates: Sequence[CellResult], comparisons: Sequence[Comparison])
     """Answer each question: a winner is ahead of every other candidate by more than chance explains.
 
     Candidates are ranked on the documents that all of them were asked to read. `comparisons` holds every pair of
-    candidates with answers; the leader's are one family, adjusted by Holm's method. By latency only cells of one output
-    length are ranked, and none whose device was disturbed.
+    candidates with answers; the leader's are one family, adjusted by Holm's method. Times and energy are ranked among
+    cells of one output length, and of none whose device was disturbed.
     """
     common = set.intersection(*(set(r.documents) for r in candidates)) if candidates else set()
     metrics = {r.cell: r.metrics(common) for r in candidates}
     parts = any(len(r.documents) > len(common) for r in candidates)
     over = f" on the {len(common)} documents that all of them read" if parts else ""
+    accelerated = any(load.device != "cpu" for r in candidates for load in r.loads)
     return [
-        _decide(metric, question, candidates, {c: m[metric] for c, m in metrics.items()}, comparisons, over)
+        decide(metric, question, candidates, {c: m[metric] for c, m in metrics.items()}, comparisons, over=over)
         for metric, question in _QUESTIONS.items()
+        if accelerated or metric not in _ON_DEVICES
     ]
 
 
-def _decide(
+def decide(
     metric: str,
     question: str,
     candidates: Sequence[CellResult],
     values: Mapping[str, Metric],
     comparisons: Sequence[Comparison],
-    over: str,
+    *,
+    over: str = "",
+    compared: Callable[[CellResult, CellResult], Comparison] | None = None,
 ) -> Winner:
+    """The best of `candidates` by `values`, if the paired interval tells it apart from each of the others.
+
+    `comparisons` saves making those again that it holds; `compared` makes them where `reports.paired` does not know
+    the metric.
+    """
+
     def answer(reason: str, leader: str | None = None, *, won: bool = False) -> Winner:
         return Winner(question=question, metric=metric, cell=leader if won else None, reason=reason, leader=leader)
 
@@ -67,7 +91,7 @@ def _decide(
         return answer(f"no winner: fewer than two candidates were measured{apart}")
     leader, others = ranked[0], ranked[1:]
     shown = ", ".join(f"{r.cell} {_shown(values[r.cell])}" for r in ranked[:_SHOWN]) + over
-    pairs = _pairs(metric, leader, others, comparisons)
+    pairs = _pairs(metric, leader, others, comparisons, compared)
     doubts = {
         r.cell: why
         for r, pair in zip(others, pairs, strict=True)
@@ -84,11 +108,18 @@ def _decide(
 
 
 def _pairs(
-    metric: str, leader: CellResult, others: Sequence[CellResult], comparisons: Sequence[Comparison]
+    metric: str,
+    leader: CellResult,
+    others: Sequence[CellResult],
+    comparisons: Sequence[Comparison],
+    compared: Callable[[CellResult, CellResult], Comparison] | None,
 ) -> Sequence[Comparison | None]:
-    if metric == "peak_rss_bytes":
+    if metric in _SINGLE:
         return [None] * len(others)
-    return adjusted([oriented(comparisons, metric, leader.cell, r.cell) for r in others])
+    if compared is None and any(c.metric == metric for c in comparisons):
+        return adjusted([oriented(comparisons, metric, leader.cell, r.cell) for r in others])
+    make = compared or (lambda a, b: compare_on(metric, a, b))
+    return adjusted([make(leader, r) for r in others])
 
 
 def _names(names: Sequence[str]) -> str:
@@ -97,9 +128,14 @@ def _names(names: Sequence[str]) -> str:
 
 
 def _ranked(metric: str, candidates: Sequence[CellResult], values: Mapping[str, Metric]) -> Sequence[CellResult]:
-    sign = -1 if METRICS[metric].higher_is_better else 1
+    sign = -1 if _higher(metric) else 1
     found = [(sign * v, i) for i, r in enumerate(candidates) if (v := values[r.cell].value) is not None]
     return [candidates[i] for _, i in sorted(found)]
+
+
+def _higher(metric: str) -> bool:
+    """Whether more is better; of what is no metric of cells, such as a cost, less is."""
+    return metric in METRICS and METRICS[metric].higher_is_better is True
 
 
 def _comparable(
@@ -108,20 +144,29 @@ def _comparable(
     """Those that can be ranked, the best first, and by reason the names of those that cannot."""
     known = _ranked(metric, candidates, values)
     left_out = {"not measured": [r.cell for r in candidates if r not in known]}
-    if metric != "latency_s":
+    if metric in _QUALITY:
         return known, left_out
     clean = [r for r in known if values[r.cell].contaminated is None]
-    ranked = _of_one_length(clean)
-    left_out["disturbed while they were timed"] = [r.cell for r in known if r not in clean]
-    left_out["of another output length"] = [r.cell for r in clean if r not in ranked]
+    what = "beside others on the device" if metric in _SINGLE else "disturbed while they were timed"
+    left_out[what] = [r.cell for r in known if r not in clean]
+    if metric in _SINGLE:
+        return clean, left_out
+    alike = _alike(clean, lambda r: r.fixed_length)
+    left_out["of another output length"] = [r.cell for r in clean if r not in alike]
+    if metric != "energy_j":
+        return alike, left_out
+    closing = [r for r in alike if (r.metrics()["energy_closure"].value or 0.0) <= CLOSURE_LIMIT]
+    left_out["of energy whose two measurements disagree"] = [r.cell for r in alike if r not in closing]
+    ranked = _alike(closing, energy_sensor)
+    left_out["of energy by another sensor"] = [r.cell for r in closing if r not in ranked]
     return ranked, left_out
 
 
-def _of_one_length(ranked: Sequence[CellResult]) -> Sequence[CellResult]:
-    """Those of the output length that most have; of the free one, where as many have it."""
-    found = [r.fixed_length for r in ranked]
-    length = max(found, key=lambda length: (found.count(length), length is None), default=None)
-    return [r for r in ranked if r.fixed_length == length]
+def _alike(ranked: Sequence[CellResult], of: Callable[[CellResult], Hashable]) -> Sequence[CellResult]:
+    """Those that share what most have; None (a free length), where as many have that."""
+    found = [of(r) for r in ranked]
+    most = max(found, key=lambda value: (found.count(value), value is None), default=None)
+    return [r for r, value in zip(ranked, found, strict=True) if value == most]
 
 
 def _doubt(
@@ -132,7 +177,7 @@ def _doubt(
     if pair is None:
         if values[leader.cell].value == values[other.cell].value:
             return f"{other.cell} has the same peak"
-    elif not (pair.above if METRICS[metric].higher_is_better else pair.below):
+    elif not (pair.above if pair.metric in _QUALITY else pair.below):
         return describe(pair)
     if missed == 0 or (metric == "f1" and compare_at_worst(leader, other).above):
         return None
@@ -153,8 +198,22 @@ def describe(comparison: Comparison) -> str:
         same = "identical" if comparison.changed == 0 else "the same difference"
         return f"{pair}: {same} on every document, {n}"
     many = f", p {comparison.p:.2g} for {comparison.family} comparisons" if comparison.family > 1 else ""
+    what = _WORDS.get(comparison.metric, comparison.metric)
     if comparison.scale is Scale.RATIO:
         interval = f"{comparison.value:.2f} [{comparison.low:.2f}, {comparison.high:.2f}]"
-        return f"{pair}: time ratio {interval} {n}{many}"
-    points = [f"{100 * v:+.1f}" for v in (comparison.value, comparison.low, comparison.high)]
-    return f"{pair}: mean document F1 {points[0]} [{points[1]}, {points[2]}] points {n}{many}"
+        return f"{pair}: {what} {interval} {n}{many}"
+    scale, unit = (1, "J") if comparison.metric == "energy_j" else (100, "points")
+    shown = [f"{scale * v:+.1f}" for v in (comparison.value, comparison.low, comparison.high)]
+    return f"{pair}: {what} {shown[0]} [{shown[1]}, {shown[2]}] {unit} {n}{many}"
+
+
+_WORDS = {
+    "f1": "mean document F1",
+    "precision": "mean document precision",
+    "line_item_f1": "mean F1 of the line items of a document",
+    "energy_j": "mean energy of a document",
+    "latency_s": "time ratio",
+    "docs_per_min": "ratio of the time a document takes",
+    "latency_cv": "ratio of the variation of latency",
+    COST: "cost ratio",
+}

@@ -121,7 +121,7 @@ def documents(count: int, *, bare: bool = False) -> Sequence[DocumentRecord]:
     return found
 
 
-def _answer(document: DocumentRecord, skill: float, random: Random) -> str:
+def answer(document: DocumentRecord, skill: float, random: Random) -> str:
     """Each field right with probability `skill`, otherwise wrong in one of the ways that models are."""
     lines = ["Here is what I found:"] if random.random() < 0.1 else []
     for name, truth in document.truth.items():
@@ -204,7 +204,7 @@ def candidate(
                 cell=cell,
                 document=document.document,
                 **{
-                    "text": _answer(document, skill - hard, random),
+                    "text": answer(document, skill - hard, random),
                     "latency_s": latency,
                     "phases": {"preprocess_s": latency / 20},
                     "memory": _memory(base, random),

@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 
 from harness.cells import Failure
+from harness.deployment.gpus import SAFE_PERCENT
 from harness.evidence import CellRecord, PassRecord, ReadingRecord, Record, SweepRecord, read_evidence
 from reports import render
-from reports.fit import CARD_BYTES, USABLE_SHARE
+from reports.fit import CARD_BYTES
 from reports.formatting import format_bytes
 from reports.markdown import report_markdown
 from reports.report_json import report_json
@@ -289,7 +290,13 @@ def test_every_precision_that_was_asked_for_is_a_row(markdown, report):
 
 @pytest.mark.parametrize(
     ("share", "fits", "fits_usable"),
-    [(0.80, True, True), (USABLE_SHARE, True, True), (0.9, True, False), (1.0, True, False), (1.01, False, False)],
+    [
+        (0.80, True, True),
+        (SAFE_PERCENT / 100, True, True),
+        (0.9, True, False),
+        (1.0, True, False),
+        (1.01, False, False),
+    ],
 )
 def test_fitting_is_by_the_peak_and_not_by_the_weights(tmp_path, share, fits, fits_usable):
     asked = evidence.documents(4)

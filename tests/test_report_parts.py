@@ -54,7 +54,7 @@ def test_clear_differences_have_winners(tmp_path):
     good = {"cell": "good", "skill": 0.95, "seconds": 3.0, "base": 2000 * MIB}
     fast = {"cell": "fast", "skill": 0.6, "seconds": 1.0, "base": 500 * MIB}
     summary = summary_of(tmp_path, fast, good)
-    assert answers(summary) == {"f1": "good", "latency_s": "fast", "peak_rss_bytes": "fast"}
+    assert answers(summary) == {"f1": "good", "latency_s": "fast", "peak_rss_bytes": "fast", "latency_cv": None}
     quality = summary.winners[0].reason
     assert "good against fast: mean document F1 +" in quality
     assert "over 40 documents" in quality
@@ -90,7 +90,7 @@ def test_a_cell_cannot_win_by_failing_on_what_is_hard(tmp_path):
     summary = summary_of(tmp_path, picky, {"cell": "steady", "skill": 0.7, "base": 900 * MIB})
     assert summary.candidates[0].metrics["f1"].value > summary.candidates[1].metrics["f1"].value
     assert set(answers(summary).values()) == {None}
-    for winner in summary.winners:
+    for winner in summary.winners[:3]:
         assert "it left 20 documents unanswered that steady answered" in winner.reason
 
 

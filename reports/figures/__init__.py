@@ -6,7 +6,19 @@ from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from reports.figures import cost, detail, device_memory, quality, quantization, throughput
+from reports.figures import (
+    cost,
+    detail,
+    device_memory,
+    devices,
+    heatmap,
+    overview,
+    pareto,
+    quality,
+    quantization,
+    routing,
+    throughput,
+)
 from reports.figures.style import Figure, drawing
 
 if TYPE_CHECKING:
@@ -18,15 +30,22 @@ __all__ = ["FIGURES", "Figure", "draw_figures"]
 
 FIGURES: Mapping[str, Callable[[Summary], tuple[Canvas, str, str] | None]] = MappingProxyType(
     {
+        "overview": overview.draw_overview,
         "quality": quality.draw_quality,
         "groups": quality.draw_groups,
-        "fields": detail.draw_fields,
+        "fields": heatmap.draw_fields,
         "outcomes": detail.draw_outcomes,
         "quantization": quantization.draw_quantization,
+        "precisions": overview.draw_precisions,
+        "pareto": pareto.draw_pareto,
         "latency": cost.draw_latency,
         "memory": cost.draw_memory,
         "device_memory": device_memory.draw_device_memory,
         "throughput": throughput.draw_throughput,
+        "routing": routing.draw_routing,
+        "devices": devices.draw_devices,
+        "tasks": devices.draw_tasks,
+        "imported": devices.draw_imported,
     }
 )
 """By file name: what draws a figure with its title and caption, or gives None where the log has nothing for it."""

@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING
 
 from reports.figures.quality import draw_point
 from reports.figures.style import PALETTE, canvas, label, rows_axis, tidy
-from reports.formatting import spread
 from reports.summary import CellSummary, Summary
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure as Canvas
 
-__all__ = ["draw_fields", "draw_outcomes"]
+__all__ = ["draw_cell", "draw_outcomes"]
 
 _OUTCOMES = {
     "correct": (PALETTE[0], ""),
@@ -32,16 +31,11 @@ def _judged(cells: Sequence[CellSummary]) -> list[str]:
     return list(dict.fromkeys(name for c in cells for name in c.fields))
 
 
-def draw_fields(summary: Summary) -> tuple[Canvas, str, str] | None:
-    """F1 by field: with intervals for one cell, a heat map for several; None if no field was judged."""
-    cells = summary.shown
-    names = _judged(cells)
+def draw_cell(cell: CellSummary) -> tuple[Canvas, str, str] | None:
+    """F1 by field of one cell, with intervals; None if no field was judged."""
+    names = list(cell.fields)
     if not names:
         return None
-    return _one_cell(cells[0], names) if len(cells) == 1 else _heat_map(cells, names)
-
-
-def _one_cell(cell: CellSummary, names: Sequence[str]) -> tuple[Canvas, str, str]:
     figure, grid = canvas(8, 1.1 + 0.22 * len(names))
     axes = grid[0][0]
     for row, name in enumerate(names):
@@ -55,40 +49,6 @@ def _one_cell(cell: CellSummary, names: Sequence[str]) -> tuple[Canvas, str, str
         "the number of fields."
     )
     return figure, "F1 by field", caption
-
-
-def _heat_map(cells: Sequence[CellSummary], names: Sequence[str]) -> tuple[Canvas, str, str]:
-    import numpy
-
-    values = numpy.full((len(names), len(cells)), numpy.nan)
-    for column, cell in enumerate(cells):
-        for row, name in enumerate(names):
-            found = cell.fields[name].metrics["f1"].value if name in cell.fields else None
-            values[row, column] = numpy.nan if found is None else 100 * found
-    figure, grid = canvas(3.6 + 0.85 * len(cells), 1.6 + 0.25 * len(names))
-    axes = grid[0][0]
-    image = axes.imshow(numpy.ma.masked_invalid(values), cmap="cividis", vmin=0, vmax=100, aspect="auto")
-    for row, column in numpy.ndindex(*values.shape):
-        value = values[row, column]
-        text = "–" if math.isnan(value) else f"{value:.0f}"
-        dark = not math.isnan(value) and value < 55
-        axes.text(column, row, text, ha="center", va="center", fontsize=8, color="white" if dark else "black")
-    rows_axis(axes, [f"{name}  n={_printed(cells, name)}" for name in names])
-    axes.set_xticks(range(len(cells)), [label(c) for c in cells], rotation=35, ha="right", rotation_mode="anchor")
-    axes.tick_params(axis="x", length=0)
-    axes.spines[:].set_visible(False)
-    axes.set_title("F1 by field")
-    figure.colorbar(image, ax=axes, label="F1, percent", shrink=0.6)
-    caption = (
-        "F1 in percent. n: documents that a cell's F1 of the field rests on, fewest to most. A dash: not measured. Few "
-        "documents make wide intervals: they are in the tables above."
-    )
-    return figure, "F1 by field and cell", caption
-
-
-def _printed(cells: Sequence[CellSummary], name: str) -> str:
-    counts = sorted({c.fields[name].metrics["f1"].n for c in cells if name in c.fields})
-    return spread(counts)
 
 
 def draw_outcomes(summary: Summary) -> tuple[Canvas, str, str] | None:

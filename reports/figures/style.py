@@ -16,11 +16,24 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure as Canvas
 
-__all__ = ["CONTROL_GREY", "MARKERS", "PALETTE", "Figure", "canvas", "drawing", "label", "looks", "rows_axis", "tidy"]
+__all__ = [
+    "CONTROL_GREY",
+    "MARKERS",
+    "PALETTE",
+    "Figure",
+    "canvas",
+    "drawing",
+    "fills",
+    "label",
+    "looks",
+    "rows_axis",
+    "tidy",
+]
 
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#B8A800")
 """Okabe & Ito 2008, its yellow darkened for white paper."""
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
+_FILLS = ("full", "none", "left", "bottom", "right", "top")
 CONTROL_GREY = "#777777"
 _RC: Any = {
     "font.family": "DejaVu Sans",
@@ -91,6 +104,17 @@ def looks(cells: Sequence[CellSummary]) -> Mapping[str, tuple[str, str]]:
             marker = j if len(models) < len(cells) else i
             found[cell.cell] = (PALETTE[i % len(PALETTE)], MARKERS[(marker + i // len(PALETTE)) % len(MARKERS)])
     return found
+
+
+def fills(cells: Sequence[CellSummary]) -> Mapping[str, str]:
+    """By cell, how its marker is filled, so that models differ without their colours too, in a grey print.
+
+    Where every model has one cell, the markers of `looks` tell them apart.
+    """
+    models = by_model(cells)
+    if len(models) == len(cells):
+        return {c.cell: "full" for c in cells}
+    return {c.cell: _FILLS[i % len(_FILLS)] for i, members in enumerate(models.values()) for c in members}
 
 
 def rows_axis(axes: Axes, labels: Sequence[str]) -> None:

@@ -37,21 +37,39 @@ def draw_throughput(summary: Summary) -> tuple[Canvas, str, str] | None:
     axes.grid(axis="y", color="#dddddd", linewidth=0.8)
     axes.set_ylabel("throughput, images/s (logarithmic scale)")
     figure.legend(loc="outside lower center", ncols=2, frameon=False)
-    tokens = sorted({s.output_tokens for steps in lines.values() for s in steps})
     told = "; ".join(f"{shorten(s.cell, 40)} at {s.batch_size}: {s.failure}" for s in failed)
     caption = (
-        f"Every page answered with exactly {' or '.join(map(str, tokens))} tokens. Points: medians of the timed "
-        "requests; bars: lowest and highest of them. A line of slope 1 would be a batch that costs nothing. "
+        f"{_lengths([s for steps in lines.values() for s in steps])} "
+        "A line of slope 1 would be a batch that costs nothing. "
         + (f"Failed and so not drawn: {told}." if told else "No size failed.")
     )
     return figure, "Images per second by batch size and cell", caption
+
+
+def _lengths(steps: Sequence[SweepStep]) -> str:
+    """How long the answers were, and what the points are."""
+    tokens = sorted({s.output_tokens for s in steps if s.output_tokens is not None})
+    found = []
+    if tokens:
+        found.append(
+            f"Every page answered with exactly {' or '.join(map(str, tokens))} tokens. Points: medians of the timed "
+            "requests; bars: lowest and highest of them."
+        )
+    if any(s.output_tokens is None for s in steps):
+        found.append(
+            "Dashed: output length free, so that a batch takes as long as its longest answer, and "
+            "no batch size can be recommended from it; points: means."
+        )
+    return " ".join(found)
 
 
 def _line(axes: Axes, cell: str, steps: Sequence[SweepStep], i: int) -> None:
     color, marker = PALETTE[i % len(PALETTE)], MARKERS[(i + i // len(PALETTE)) % len(MARKERS)]
     points = [(s.batch_size, s.images_per_s) for s in steps if s.images_per_s is not None]
     sizes, middles = [size for size, _ in points], [rate[1] for _, rate in points]
-    axes.plot(sizes, middles, marker=marker, color=color, linewidth=1.4, markersize=6, label=shorten(cell, 40))
+    dashes = "--" if any(s.output_tokens is None for s in steps) else "-"
+    label = shorten(cell, 40)
+    axes.plot(sizes, middles, dashes, marker=marker, color=color, linewidth=1.4, markersize=6, label=label)
     for size, (low, _, high) in points:
         axes.plot([size, size], [low, high], color=color, linewidth=2.6, alpha=0.5)
 

@@ -1,0 +1,239 @@
+"""Several logs beside each other: several machines, or several runs. Only what is comparable is compared."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from harness.results import CellResult
+from harness.scoring import SCORER_VERSION
+from reports import context
+from reports.comparisons import Comparison, Scale, adjusted, compare
+from reports.csvs import to_csv
+from reports.devices import devices_json, grid_parts
+from reports.formatting import escape, table
+from reports.measures import Grid, Measure, grids, measures
+from reports.summary import Summary
+from reports.tables import difference, ratio
+from reports.winners import Winner, decide
+
+__all__ = ["Campaign", "Log", "campaign", "campaign_json", "campaign_markdown", "labels", "measures_csv"]
+
+CAMPAIGN_SCHEMA = 1
+_QUESTIONS = MappingProxyType(
+    {
+        "f1": "Best quality",
+        "latency_s": "Fastest",
+        "peak_vram_bytes": "Least device memory",
+        "peak_rss_bytes": "Least host memory",
+        "energy_j": "Most efficient (energy of a document)",
+    }
+)
+_PAIRED = ("f1", "latency_s")
+"""What the same cell is compared on in several logs."""
+_METHOD = f"""\
+Each log has a report of its own, which the table of logs links to. Here a value is compared with others only if all of
+this agrees: corpus, documents (with image and ground truth) and prompt; of quality the scorer, which is version
+{SCORER_VERSION} for every answer, for all are scored anew from the raw text; of times, memory and energy also the
+output length, what measured them, and whether they were measured here or imported. An imported number that has no
+single inferences behind it keeps the definition of its source. Of values that do not agree, the larger group is
+compared, and the rest is listed with the reason. There is a winner only where it is ahead of every other one by more
+than chance explains: paired by document, 95 %, p adjusted by Holm's method for the number of comparisons. Peaks of
+memory are single maxima, and are compared as such.
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Log:
+    """One log of a campaign."""
+
+    label: str
+    summary: Summary
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Campaign:
+    """Everything that the campaign report says."""
+
+    logs: Sequence[Log]
+    grids: Sequence[Grid]
+    winners: Sequence[Winner]
+    """Over all logs, among the values that may be compared."""
+    pairs: Sequence[Comparison]
+    """The same cell in two logs, the later one against the first, each metric one family."""
+
+
+def labels(logs: Sequence[Path]) -> Sequence[str]:
+    """A folder name for each log: that of the folder it lies in, made unique among the others."""
+    found: list[str] = []
+    for log in logs:
+        name = re.sub(r"[^\w.-]+", "-", log.resolve().parent.name, flags=re.ASCII).strip(".-") or "log"
+        taken = {*(label.casefold() for label in found), "figures", "tables"}
+        label, number = name, 1
+        while label.casefold() in taken:  # file systems may not tell upper from lower case
+            number += 1
+            label = f"{name}-{number}"
+        found.append(label)
+    return found
+
+
+def campaign(logs: Sequence[Log]) -> Campaign:
+    """Compare what is comparable over the candidates of all logs."""
+    found = grids([m for log in logs for m in measures(log.summary, log.label)])
+    results = {
+        (log.label, c.cell): replace(c.result, cell=f"{log.label}: {c.cell}")
+        for log in logs
+        for c in log.summary.candidates
+    }
+    return Campaign(
+        logs=logs,
+        grids=found,
+        winners=[
+            _winner(g, question, results) for name, question in _QUESTIONS.items() for g in found if g.name == name
+        ],
+        pairs=[pair for g in found if g.name in _PAIRED for pair in _same_cell(g, results)],
+    )
+
+
+def _winner(grid: Grid, question: str, results: Mapping[tuple[str, str], CellResult]) -> Winner:
+    """The best of the values that may be compared, if it is told apart from every other one."""
+    values = {results[m.log, m.cell].cell: m.metric for m in grid.comparable}
+    candidates = [r for r in results.values() if r.cell in values]
+    found = decide(grid.name, question, candidates, values, [])
+    refused = sum(m.metric.value is not None for m in grid.measures) - len(values)
+    return replace(found, reason=f"{found.reason}; {refused} not compared, see below") if refused else found
+
+
+def _same_cell(grid: Grid, results: Mapping[tuple[str, str], CellResult]) -> Sequence[Comparison]:
+    """Each cell that several logs hold, against the first of them."""
+    alike: dict[str, list[Measure]] = {}
+    for m in grid.comparable:
+        alike.setdefault(m.column, []).append(m)
+    return adjusted(
+        [
+            compare(grid.name, results[m.log, m.cell], results[first.log, first.cell])
+            for first, *others in alike.values()
+            for m in others
+            if m.log != first.log
+        ]
+    )
+
+
+def campaign_markdown(found: Campaign, drawn: Mapping[str, str], reports: Mapping[str, str]) -> str:
+    """The campaign report. `drawn`: figures as markdown, by name; `reports`: by label, where a log's own report is."""
+    devices = dict.fromkeys(m.device for g in found.grids for m in g.measures)
+    parts = [
+        f"# Evaluation of document reading: {len(found.logs)} logs\n",
+        f"- **Logs:** {', '.join(escape(log.label) for log in found.logs)}\n"
+        f"- **Devices:** {', '.join(map(escape, devices)) or 'none'}\n",
+        _cautions(found.logs),
+        _section("Summary", _winners(found.winners) or "Nothing was measured.\n"),
+        _section("Logs", _logs_table(found.logs, reports)),
+        _section("Devices", *grid_parts(found.grids, drawn)),
+        _section(
+            "The same cell in several logs",
+            "Against the first log that holds it, on the same documents; p adjusted (Holm) within each metric.\n",
+            _pairs_table(found.pairs) or "No cell is in two logs with values that may be compared.\n",
+        ),
+        _section("Method", _METHOD),
+    ]
+    return "\n".join(part for part in parts if part)
+
+
+def _section(title: str, *parts: str) -> str:
+    return "\n".join([f"## {title}\n", *(p for p in parts if p)])
+
+
+def _cautions(logs: Sequence[Log]) -> str:
+    lines = []
+    for log in logs:
+        first, *more = [*context.cautions(log.summary), ""]
+        if first:
+            rest = f" {len(more) - 1} more in its report." if len(more) > 1 else ""
+            lines.append(f"> - {escape(log.label)}: {first}{rest}\n")
+    return "> **Before you read on**\n>\n" + "".join(lines) if lines else ""
+
+
+def _winners(winners: Sequence[Winner]) -> str:
+    return "".join(
+        f"- **{w.question}: {escape(w.cell)}** ({escape(w.reason, 1000)})\n"
+        if w.cell
+        else f"- **{w.question}:** {escape(w.reason, 1000)}\n"
+        for w in winners
+    )
+
+
+def _logs_table(logs: Sequence[Log], reports: Mapping[str, str]) -> str:
+    rows = []
+    for log in logs:
+        summary, run = log.summary, log.summary.run
+        imported = summary.evidence.imported
+        rows.append(
+            [
+                f"[{escape(log.label)}]({reports[log.label]})",
+                "measured" if imported is None else f"imported ({escape(str(imported.get('kind')))})",
+                escape(str(summary.corpus.get("name", "not recorded"))),
+                str(len(summary.documents)),
+                escape(str(run.prompt.get("fingerprint") or "not recorded")) if run else "not recorded",
+                escape(run.started) if run else "not recorded",
+                str(len(summary.candidates)),
+                str(summary.evidence.skipped_lines),
+                f"`{summary.evidence_sha256[:12]}`",
+            ]
+        )
+    header = ["Log", "Origin", "Corpus", "Documents", "Prompt", "Started", "Candidates", "Damaged lines", "SHA-256"]
+    return table(header, rows, "lllrllrrl")
+
+
+def _pairs_table(pairs: Collection[Comparison]) -> str:
+    rows = []
+    for c in pairs:
+        points = c.scale is Scale.DIFFERENCE
+        what = "document F1, difference in points" if points else "latency, ratio"
+        told = "yes" if c.above or c.below else "no"
+        p = "" if c.p is None else f"{c.p:.2g}"
+        names = f"{escape(c.a)} against {escape(c.b)}"
+        rows.append([names, what, difference(c) if points else ratio(c), told, p, str(c.n)])
+    return table(["Pair", "Of", "Estimate [95 %]", "Apart", "p", "n"], rows, "llrlrr") if rows else ""
+
+
+def campaign_json(found: Campaign) -> str:
+    """The campaign for programs: keys in a fixed order, ending with a newline."""
+    told: dict[str, Any] = {
+        "campaign_schema": CAMPAIGN_SCHEMA,
+        "scorer_version": SCORER_VERSION,
+        "logs": [
+            {
+                "label": log.label,
+                "sha256": log.summary.evidence_sha256,
+                "imported": log.summary.evidence.imported,
+                "corpus": dict(log.summary.corpus),
+                "prompt": dict(log.summary.run.prompt) if log.summary.run else None,
+                "skipped_lines": log.summary.evidence.skipped_lines,
+            }
+            for log in found.logs
+        ],
+        "winners": [asdict(w) for w in found.winners],
+        "metrics": devices_json(found.grids),
+        "pairs": [asdict(c) for c in found.pairs],
+    }
+    return json.dumps(told, indent=1, ensure_ascii=True, allow_nan=False) + "\n"
+
+
+def measures_csv(found: Campaign) -> bytes:
+    """A row for each log, cell and metric: the raw number, and why it is not comparable where it is not."""
+    header = ["log", "cell", "device", "metric", "value", "low", "high", "n", "unit", "origin", "missing", "refused"]
+    rows = [
+        [
+            *(m.log, m.cell, m.device, m.name, m.metric.value, m.metric.low, m.metric.high, m.metric.n, m.metric.unit),
+            *(m.basis.get("origin"), m.missing, grid.refusal(m) if m.metric.value is not None else None),
+        ]
+        for grid in found.grids
+        for m in grid.measures
+    ]
+    return to_csv([header, *rows])
