@@ -189,7 +189,7 @@ def test_with_a_gpu_every_evaluation_is_marked(tmp_path: Path) -> None:
 
 def test_a_session_on_a_gpu(tmp_path: Path) -> None:
     """Memory, energy, contamination and throughput are judged, on this device and by prediction on another."""
-    corpus = write_corpus(tmp_path / "corpus", receipts(6))
+    corpus = write_corpus(tmp_path / "corpus", receipts(15))
     (tmp_path / "catalogue.toml").write_text(SWEPT)
     (tmp_path / "budgets.toml").write_text(
         '[devices]\nh200 = "140 GiB"\nl4 = "3.5 GiB"\n'
@@ -201,7 +201,7 @@ def test_a_session_on_a_gpu(tmp_path: Path) -> None:
         tmp_path,
         *("-m", "gpu", "--eval-models", "swept", "--eval-catalogue", str(tmp_path / "catalogue.toml")),
         *("--eval-budgets", str(tmp_path / "budgets.toml"), "--eval-documents", str(corpus)),
-        *("--eval-sweep", "1,2", "--eval-determinism-documents", "0", "--eval-limit", "6"),
+        *("--eval-sweep", "1,2", "--eval-determinism-documents", "0", "--eval-limit", "15"),
         FAKE_NVML_LOADED=str(tmp_path / "loaded"),
     )
     assert done.returncode == 1, done.stdout + done.stderr
