@@ -43,6 +43,8 @@ class Cell:
     """Documents that the model is given at a time."""
     strategy: str = "single"
     """How an answer is sought: one prompt a document (`single`), or another of `harness.strategies`."""
+    prompt: str = ""
+    """Name of the prompt, where it is another than the model's own; see `harness.prompts`."""
     repeat: int = 1
     """2 for a second run of the same, and so on."""
     weights: str = "real"
@@ -53,12 +55,14 @@ class Cell:
 
     @property
     def id(self) -> str:
-        """The model, followed by whatever differs from the default: `ocr-rules`, `tiny-internvl-nf4+multi@b8`."""
+        """The model, then whatever differs from the default: `ocr-rules`, `tiny-internvl-nf4+multi@b8`, `mine/json`."""
         parts = [self.model]
         if self.quantization != "none":
             parts.append(f"-{self.quantization}")
         if self.strategy != "single":
             parts.append(f"+{self.strategy}")
+        if self.prompt:
+            parts.append(f"/{self.prompt}")
         if self.batch_size != 1:
             parts.append(f"@b{self.batch_size}")
         if self.runtime != "eager":

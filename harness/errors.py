@@ -14,6 +14,7 @@ __all__ = [
     "EvidenceError",
     "ImageError",
     "PairingError",
+    "PromptError",
     "UnknownNameError",
     "UnsupportedError",
     "unknown_name",
@@ -50,6 +51,10 @@ class BudgetError(DocvlmError, ValueError):
 
 class CatalogueError(DocvlmError, ValueError):
     """A model catalogue is malformed, or the folder of checkpoints beside it is not there."""
+
+
+class PromptError(DocvlmError, ValueError):
+    """A file cannot be used as a prompt."""
 
 
 class CheckpointError(DocvlmError, ValueError):

@@ -1,4 +1,4 @@
-"""`python -m reports render LOG... --out DIR`."""
+"""`python -m reports render LOG...`, `baseline save LOG...` and `compare NOW BEFORE`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harness.errors import DocvlmError
+from harness.errors import DocvlmError, EvidenceError
+from reports.baseline_commands import add_commands
 
 if TYPE_CHECKING:
     from reports.render import RenderedReport
@@ -61,7 +62,24 @@ def _parser() -> argparse.ArgumentParser:
         metavar="FILE",
         help="your prices, laid out like harness/deployment/prices.toml; default: the dated assumptions in it",
     )
+    render.set_defaults(run=_render)
+    add_commands(commands)
     return parser
+
+
+def _render(options: argparse.Namespace) -> Sequence[str]:
+    if len(options.logs) > 1 and options.out is None:
+        raise EvidenceError("several logs need --out DIR")
+    from harness.deployment.prices import load_prices
+    from reports.render import render, render_campaign
+
+    prices = None if options.prices is None else load_prices(options.prices)
+    if len(options.logs) == 1:
+        out = options.out or options.logs[0].parent
+        rendered = render(options.logs[0], out, images=options.images, prices=prices)
+    else:
+        rendered = render_campaign(options.logs, options.out, images=options.images, prices=prices)
+    return [*rendered.summary, "", str(rendered.markdown), _rest(rendered)]
 
 
 def _rest(rendered: RenderedReport) -> str:
@@ -73,24 +91,13 @@ def _rest(rendered: RenderedReport) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code: 0, or 2 with one line on stderr."""
-    parser = _parser()
-    options = parser.parse_args(arguments)
-    if len(options.logs) > 1 and options.out is None:
-        parser.error("several logs need --out DIR")
-    from harness.deployment.prices import load_prices
-    from reports.render import render, render_campaign
-
+    options = _parser().parse_args(arguments)
     try:
-        prices = None if options.prices is None else load_prices(options.prices)
-        if len(options.logs) == 1:
-            out = options.out or options.logs[0].parent
-            rendered = render(options.logs[0], out, images=options.images, prices=prices)
-        else:
-            rendered = render_campaign(options.logs, options.out, images=options.images, prices=prices)
+        lines = options.run(options)
     except DocvlmError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    print(*rendered.summary, "", rendered.markdown, _rest(rendered), sep="\n")
+    print(*lines, sep="\n")
     return 0
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+import os
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import pytest
 from harness.errors import EvidenceError
 from harness.evidence import EVIDENCE_FILE, EvidenceLog, GateRecord
 from harness.gates import Verdict
+from reports.ci import FailedTest, step_summary, summary_file, workflow_commands
 
 __all__ = ["Collector", "gates_of"]
 
@@ -37,12 +39,19 @@ def _fingerprint(path: Path) -> tuple[int, int, int] | None:
 
 @dataclass(slots=True, kw_only=True)
 class Collector:
-    """State of one session: the folder, the gates seen, and in the end the lines for the terminal."""
+    """State of one session: the folder, what the tests said, and in the end the lines for the terminal."""
 
     folder: Path
+    baseline: Path | None = None
+    """What the session is to be compared with."""
+    environment: Mapping[str, str] = field(default_factory=lambda: os.environ)
     gates: list[GateRecord] = field(default_factory=list)
+    failed: list[FailedTest] = field(default_factory=list)
     lines: Sequence[str] = ()
+    commands: Sequence[str] = ()
+    """For the service that runs the session, each on a line of its own."""
     _before: tuple[int, int, int] | None = None
+    _finished: bool = False
 
     def __post_init__(self) -> None:
         self._before = _fingerprint(self.log)
@@ -52,30 +61,72 @@ class Collector:
         """The evidence log of this session."""
         return self.folder / EVIDENCE_FILE
 
+    @property
+    def undecided(self) -> Sequence[GateRecord]:
+        """The inconclusive gates."""
+        return [g for g in self.gates if g.verdict == Verdict.INCONCLUSIVE]
+
     def collect(self, report: pytest.TestReport) -> None:
         """Take a test's gates. At teardown, when all properties are there and subtests do not repeat them."""
+        gates = gates_of(report)
         if report.when == "teardown":
-            self.gates.extend(gates_of(report))
+            self.gates.extend(gates)
+        if report.failed and not any(g.verdict in (Verdict.FAIL, Verdict.INCONCLUSIVE) for g in gates):
+            self.failed.append(FailedTest(test=report.nodeid, message=_said(report)))
 
-    def finish(self) -> bool:
-        """Write the gates into the log and render the report, if this session gathered evidence.
+    def finish(self) -> Sequence[str]:
+        """Write the gates into the log and render the report, if this session gathered evidence; once.
 
-        Returns False when that was wanted and failed; `lines` says why.
+        Returns what is wrong with the session itself and fails no test: a cell that was not compared with the
+        baseline, a report that could not be written.
         """
-        if _fingerprint(self.log) == self._before:
-            return True
+        if self._finished or _fingerprint(self.log) == self._before:
+            return []
+        self._finished = True
         from reports.render import render
 
         try:
             with EvidenceLog(self.log) as log:
                 for gate in self.gates:
                     log.append(gate)
+            faults = list(self._uncompared())
             rendered = render(self.log, self.folder)
         except (EvidenceError, OSError) as error:
-            self.lines = [f"the report could not be written: {error}", f"the evidence is kept in {self.log}"]
-            return False
-        self.lines = [*rendered.summary, "", *_unsettled(self.gates), f"report: {rendered.markdown}"]
-        return True
+            why = f"the report could not be written: {error}"
+            self.lines = [why, f"the evidence is kept in {self.log}"]
+            return [why]
+        self.lines = [*rendered.summary, "", *faults, *_unsettled(self.gates), f"report: {rendered.markdown}"]
+        return [*faults, *self._tell(faults, rendered.summary, rendered.markdown)]
+
+    def _uncompared(self) -> Sequence[str]:
+        if self.baseline is None:
+            return []
+        from harness.evidence import read_evidence
+        from harness.regression import load_baseline
+        from reports.regression import uncompared
+
+        return uncompared(read_evidence(self.log), load_baseline(self.baseline), self.gates)
+
+    def _tell(self, faults: Sequence[str], summary: Sequence[str], report: Path) -> Sequence[str]:
+        """What the service that runs the session wants to know, where there is one; returns what went wrong."""
+        failed = [*self.failed, *(FailedTest(test="", message=fault) for fault in faults)]
+        self.commands = workflow_commands(self.environment, self.gates, failed)
+        if (path := summary_file(self.environment)) is None:
+            return []
+        try:
+            with path.open("a", encoding="utf-8") as file:  # other steps of the job write into it too
+                file.write(step_summary(self.gates, failed, summary, report))
+        except OSError as error:
+            return [f"{path}: the summary of this step could not be written: {error.strerror}"]
+        return []
+
+
+def _said(report: pytest.TestReport) -> str:
+    """What a failed test said, in one line: the exception, where there was one, or the end of its story."""
+    crash = getattr(report.longrepr, "reprcrash", None)
+    if crash is not None:
+        return str(crash.message).strip().partition("\n")[0]
+    return str(report.longrepr).strip().rpartition("\n")[2]
 
 
 def _unsettled(gates: Iterable[GateRecord]) -> list[str]:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import replace
+
 from harness.cells import Cell
 from harness.results import CellResult
 
@@ -13,7 +16,7 @@ def identity_of(result: CellResult) -> Cell | None:
     if not result.loads:
         return None
     load, marks = result.loads[-1], result.cell.split("~")[1:]
-    return Cell(
+    found = Cell(
         model=load.model,
         quantization=load.quantization,
         runtime=load.runtime,
@@ -25,3 +28,10 @@ def identity_of(result: CellResult) -> Cell | None:
         sweep="sweep" in marks,
         role=load.role,
     )
+    return replace(found, prompt=_prompt(result.cell, found))
+
+
+def _prompt(cell: str, found: Cell) -> str:
+    """What the id of a cell says of its prompt, which is empty for the model's own; ids of imported cells are free."""
+    named = re.split("[@#~]", cell.partition("/")[2])[0]
+    return named if cell != found.id and cell == replace(found, prompt=named).id else ""

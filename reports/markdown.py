@@ -18,9 +18,11 @@ from reports.figures import Figure
 from reports.formatting import escape, format_full
 from reports.images import preprocessing_parts
 from reports.models import models_parts
+from reports.prompts import prompts_parts
 from reports.published import published_parts
 from reports.quantization import quantization_parts
 from reports.recommendations import recommendations_parts
+from reports.regression import regression_parts
 from reports.repeats import determinism_parts
 from reports.routing import routing_parts
 from reports.strategies import strategies_parts
@@ -54,6 +56,8 @@ def report_markdown(summary: Summary, figures: Sequence[Figure], log: str, decis
         _fields(summary, drawn),
         _titled("Quantization", quantization_parts(summary, drawn)),
         _titled("Strategies", strategies_parts(summary.candidates)),
+        _titled("Prompts", prompts_parts(summary)),
+        _titled("Against the baseline", regression_parts(summary.evidence.gates)),
         _mistakes(summary),
         _failures(summary),
         _costs(summary, drawn),

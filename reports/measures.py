@@ -11,6 +11,7 @@ from types import MappingProxyType
 from harness.cells import Cell
 from harness.evidence import CellRecord, DocumentRecord
 from harness.metrics import METRICS, Metric, Status
+from harness.prompts import recorded_fingerprint
 from harness.results import CellResult
 from harness.scoring import SCORER_VERSION
 from reports.formatting import plain
@@ -174,7 +175,7 @@ def _basis(summary: Summary, log: str, cell: CellSummary, name: str, documents: 
     found = {**_run(summary, log), "documents": documents}
     asked = summary.evidence.passes[cell.cell].prompt
     if summary.run is not None and asked != summary.run.prompt.get("name"):
-        found["prompt"] = asked
+        found["prompt"] = recorded_fingerprint(summary.evidence, cell.cell) or asked
     if name in QUALITY:
         return {**found, "scorer": SCORER_VERSION}
     found["output length"] = "free" if cell.fixed_length is None else f"{cell.fixed_length} tokens"

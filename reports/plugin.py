@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,14 @@ import pytest
 from harness.gates import Verdict
 from reports.collector import Collector, gates_of
 
+__all__ = ["INCONCLUSIVE_STATUS"]
+
+INCONCLUSIVE_STATUS = 10
+"""Exit status of a session in which nothing failed and something is undecided, if that is asked for."""
+
 _COLLECTOR = pytest.StashKey[Collector]()
+_SESSION = "evaluation"
+"""Stands for the file in the node ids of failures that belong to no test."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -27,7 +35,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     """Report from the controller only: what xdist workers find reaches it with their test reports."""
     if not hasattr(config, "workerinput"):
-        collector = Collector(folder=config.getoption("--eval-report"))
+        collector = Collector(
+            folder=config.getoption("--eval-report"), baseline=config.getoption("--eval-baseline", None)
+        )
         config.stash[_COLLECTOR] = collector
         config.pluginmanager.register(_Listener(collector), "docvlm-reporter")
 
@@ -46,26 +56,49 @@ class _Listener:
 def pytest_report_teststatus(
     report: pytest.TestReport,
 ) -> tuple[str, str, tuple[str, dict[str, bool]]] | None:
-    """Call a passed test with an undecided gate inconclusive: neither green nor red."""
-    if report.when != "call" or not report.passed:
+    """Call a test with an undecided gate inconclusive: neither green nor skipped."""
+    if report.when != "call" or report.failed:
         return None
     if not any(gate.verdict == Verdict.INCONCLUSIVE for gate in gates_of(report)):
         return None
     return "inconclusive", "I", ("INCONCLUSIVE", {"yellow": True})
 
 
-@pytest.hookimpl(trylast=True)
-def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Write the report; a report that cannot be written fails the session."""
+@pytest.hookimpl(wrapper=True)
+def pytest_runtestloop(session: pytest.Session) -> Generator[None, object, object]:
+    """Write the report while a fault of it can still be counted, so that exit status, JUnit and others agree."""
+    result = yield
     collector = session.config.stash.get(_COLLECTOR, None)
-    if collector is not None and not collector.finish() and session.exitstatus == pytest.ExitCode.OK:
-        session.exitstatus = pytest.ExitCode.INTERNAL_ERROR
+    if collector is None:
+        return result
+    for number, fault in enumerate(collector.finish(), 1):
+        location = (_SESSION, None, f"{number}")
+        failure = pytest.TestReport(f"{_SESSION}::{number}", location, {}, "failed", fault, "call")
+        session.config.hook.pytest_runtest_logreport(report=failure)
+    asked = session.config.getoption("--eval-inconclusive", "neutral") == "exit"
+    if asked and collector.undecided and not session.testsfailed:
+        pytest.exit(f"{len(collector.undecided)} gates are inconclusive", returncode=INCONCLUSIVE_STATUS)
+    return result
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    """Report on a session that was cut short too; pytest sums up no session with a status of our own."""
+    collector = session.config.stash.get(_COLLECTOR, None)
+    if collector is None:
+        return
+    collector.finish()
+    terminal = session.config.pluginmanager.getplugin("terminalreporter")
+    if exitstatus == INCONCLUSIVE_STATUS and terminal is not None:
+        session.config.hook.pytest_terminal_summary(
+            terminalreporter=terminal, exitstatus=exitstatus, config=session.config
+        )
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    """Print one table, what is undecided, and where the report is."""
+    """Print one table, what is undecided, where the report is, and what the service that runs it looks for."""
     collector = config.stash.get(_COLLECTOR, None)
     if collector is not None and collector.lines:
         terminalreporter.section("evaluation")
-        for line in collector.lines:
+        for line in (*collector.lines, *collector.commands):
             terminalreporter.write_line(line)

@@ -232,12 +232,6 @@ def test_one_run_at_a_time_writes_into_a_folder(tmp_path, corpus):
     assert cells(tmp_path)["SlowReader"]["status"] == "ok"
 
 
-def test_xdist_is_refused_by_name(tmp_path, corpus):
-    done = suite(tmp_path, corpus, "-n", "1", "-k", "test_field_f1")
-    assert done.returncode == 1
-    assert "run them without -n" in done.stdout
-
-
 def test_resume_refuses_other_documents(tmp_path, corpus):
     assert suite(tmp_path / "out", corpus).returncode == 0
     other = write_corpus(tmp_path / "other", receipts(5))

@@ -92,7 +92,7 @@ class RunRecord:
     corpus: Mapping[str, Any]
     """name, identity, documents (count), unjudged_images (names without ground truth)."""
     prompt: Mapping[str, Any]
-    """name, fingerprint."""
+    """name, fingerprint; texts by name where prompts were asked for."""
     provenance: Mapping[str, Any]
     options: Mapping[str, Any] = field(default_factory=dict)
 
@@ -122,7 +122,10 @@ class PassRecord:
     prompt: str = "key-value"
     """Name of the prompt that it was asked with."""
     settings: Mapping[str, Any] | None = None
-    """What its backend was constructed with; of a folder that lies elsewhere, its name alone."""
+    """What its backend was constructed with; of a folder that lies elsewhere, its name alone.
+
+    `prompt_fingerprint` too, where the prompt was another than the model's own.
+    """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,7 +8,7 @@ from enum import StrEnum
 
 from harness.backends.protocol import Answer
 from harness.errors import UnsupportedError
-from harness.prompts import PROMPTS, category_fields, category_prompt_name, prompt
+from harness.prompts import PROMPTS, category_fields, category_prompt_name, prompt, prompt_name
 from harness.responses import NoteKind, parse_response
 from harness.schema import FIELD_NAMES, Category
 from harness.strategies.patterns import unmistakable_values
@@ -57,8 +57,7 @@ def questions(text: str, *, by_category: bool) -> tuple[Question, ...]:
     Raises UnsupportedError for a prompt that has no prompts by category.
     """
     if not by_category:
-        name = next((known.name for known in PROMPTS.values() if known.text == text), "")
-        return (Question(prompt=name, text=text, fields=FIELD_NAMES),)
+        return (Question(prompt=prompt_name(text), text=text, fields=FIELD_NAMES),)
     if text != PROMPTS[_WHOLE].text:
         raise UnsupportedError(f"only the prompt {_WHOLE!r} can be asked by category")
     prompts = ((prompt(category_prompt_name(category)), category_fields(category)) for category in Category)

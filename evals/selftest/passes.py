@@ -1,0 +1,39 @@
+"""One backend over a few pages, without any judgement: what the instruments read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from evals.selftest.pages import write_pages
+from harness.backends import Backend, BackendRequest
+from harness.cells import Cell
+from harness.documents import load_corpus
+from harness.evidence import EVIDENCE_FILE, EvidenceLog, ReadingRecord
+from harness.prompts import prompt
+from harness.running import run_pass
+
+__all__ = ["read_pages"]
+
+
+def read_pages(folder: Path, backend: type[Backend], count: int, device: str = "cpu") -> Mapping[str, ReadingRecord]:
+    """Have `count` pages read in a worker process; the readings by name of the page, in order.
+
+    Raises AssertionError for a page without an answer.
+    """
+    write_pages(folder / "pages", count)
+    name = f"python:{backend.__module__}.{backend.__qualname__}"
+    with EvidenceLog(folder / EVIDENCE_FILE) as log:
+        readings = run_pass(
+            Cell(model=name, device=device),
+            load_corpus(folder / "pages").documents,
+            request=BackendRequest(backend=name, device=device),
+            prompt=prompt(),
+            log=log,
+            earlier={},
+            read_timeout_s=60,
+            load_timeout_s=120,
+        ).readings
+    for reading in readings.values():
+        assert reading.failure is None, f"{reading.document}: {reading.message}"
+    return readings
