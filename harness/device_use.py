@@ -93,7 +93,9 @@ def _told(phases: Sequence[Sequence[DeviceUse]], what: str, only_foreign: bool) 
     causes: Counter[str] = Counter()
     disturbed = 0
     for devices in phases:
-        bad = [use for use in devices if use.is_contaminated]
+        bad = [use for use in devices if (use.foreign_processes or use.throttle) and use.is_contaminated]
+        if not bad:
+            continue
         here = {"other processes on the GPU" for use in bad if use.foreign_processes}
         if not only_foreign:
             here |= {f"{reason} slowdown" for use in bad for reason in use.throttle if reason != "power"}

@@ -121,9 +121,11 @@ def _flips(right: CellResult, wrong: CellResult, documents: Sequence[str]) -> Ma
     """By field, the documents on which `right` is right and `wrong` is not."""
     found: dict[str, list[str]] = {}
     for document in (d for d in documents if d in right.scores and d in wrong.scores):
-        others = wrong.scores[document].fields
-        for name, score in right.scores[document].fields.items():
-            if score.outcome in _RIGHT and others[name].outcome not in _RIGHT:
+        ours, others = right.scores[document], wrong.scores[document]
+        if ours.outcomes == others.outcomes:
+            continue
+        for name, score in ours.fields.items():
+            if score.outcome in _RIGHT and others.fields[name].outcome not in _RIGHT:
                 found.setdefault(name, []).append(document)
     return {name: found[name] for name in FIELD_NAMES if name in found}
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-import statistics
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
+from functools import cached_property
+from math import log
+from statistics import fmean
 from typing import Any
 
 from harness.batching import batches, per_unit
@@ -15,18 +17,19 @@ from harness.evidence import CellRecord, DocumentRecord, Evidence, MemoryPeak, R
 from harness.ledger import VramLedger, peak_vram, vram_ledgers
 from harness.metrics import METRICS, Metric, Status, measured, not_measured
 from harness.responses import ParsedResponse, parse_response
-from harness.scoring import DocumentScore, document_f1, rates, score_document
-from harness.statistics import Estimate, mean_interval, quantile_interval, ratio_interval
+from harness.scoring import DocumentScore, document_f1, rates, rates_by, score_document
+from harness.statistics import Estimate, mean_interval, quantile_interval, ratio_interval, standard_deviation
 
-__all__ = ["MINIMUM_MEMORY_SAMPLES", "CellResult", "cell_results", "memory_samples", "result_of"]
+__all__ = ["MINIMUM_MEMORY_SAMPLES", "CellResult", "Scorer", "cell_results", "memory_samples", "result_of"]
 
 MINIMUM_MEMORY_SAMPLES = 3
 """Fewer samples during inference than this, and the peak counts as not measured."""
 
+_Judged = tuple[ParsedResponse, DocumentScore | None]
 _LATENCIES = {"latency_s": 0.5, "latency_p90_s": 0.9, "latency_p95_s": 0.95, "latency_p99_s": 0.99}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)  # no slots: what is derived from thousands of answers is derived once
 class CellResult:
     """One cell over the documents of its run. Documents that failed are in `failures`, never among the scores."""
 
@@ -42,7 +45,7 @@ class CellResult:
     fixed_length: int | None = None
     """Tokens that every answer was made to have; None if answers ended where the model ended them."""
 
-    @property
+    @cached_property
     def failures(self) -> Counter[Failure]:
         """Documents by failure; a document without a reading counts as not run."""
         found = Counter(r.failure for r in self.readings.values() if r.failure is not None)
@@ -51,10 +54,15 @@ class CellResult:
             found[Failure.NOT_RUN] += missing
         return found
 
-    @property
-    def answered(self) -> Collection[str]:
+    @cached_property
+    def answered(self) -> Set[str]:
         """Documents that ended in an answer, whatever it is worth."""
-        return {d: None for d, r in self.readings.items() if r.failure is None}.keys()
+        return frozenset(d for d, r in self.readings.items() if r.failure is None)
+
+    @cached_property
+    def scored(self) -> Set[str]:
+        """Documents whose answers have a score."""
+        return frozenset(self.scores)
 
     @property
     def status(self) -> str:
@@ -70,23 +78,41 @@ class CellResult:
 
     def metrics(self, documents: Collection[str] | None = None) -> Mapping[str, Metric]:
         """Every metric of METRICS over the given documents (default: all)."""
-        chosen = set(self.documents if documents is None else documents)
-        scores = [s for d, s in self.scores.items() if d in chosen]
-        readings = [r for d, r in self.readings.items() if d in chosen and r.failure is None]
-        answered = self.answered
-        found: dict[str, Metric] = {name: measured(name, e) for name, e in rates(scores).items()}
-        found["answer_rate"] = measured(
-            "answer_rate",
-            ratio_interval([float(d in answered) for d in sorted(chosen)], [1.0] * len(chosen)),
-        )
-        found["truncation_rate"] = measured("truncation_rate", _truncated(readings))
-        found["accuracy_above_floor"] = measured("accuracy_above_floor", _above_floor(scores))
-        if calls := [r.calls for r in readings if r.latency_s is not None]:
-            found["calls_per_document"] = measured("calls_per_document", mean_interval(calls))
+        if documents is None or self.documents.keys() == set(documents):
+            return self._metrics
+        return self._metrics_of(documents)
+
+    @cached_property
+    def _metrics(self) -> Mapping[str, Metric]:
+        return self._metrics_of(self.documents)
+
+    def _metrics_of(self, documents: Collection[str]) -> Mapping[str, Metric]:
+        chosen = set(documents)
+        answers = [r for d, r in self.readings.items() if d in chosen and r.failure is None]
         attempted = [r for d, r in self.readings.items() if d in chosen]  # a peak before an out-of-memory is a peak
-        found |= _contaminated(_speed(readings, self.loads), contamination(batches(readings)))
+        found = self._quality(chosen, answers)
+        if calls := [r.calls for r in answers if r.latency_s is not None]:
+            found["calls_per_document"] = measured("calls_per_document", mean_interval(calls))
+        found |= _contaminated(_speed(answers, self.loads), contamination(batches(answers)))
         found |= _memory(attempted, self.loads) | _load(self.loads)
         return self._tagged({name: found.get(name) or not_measured(name) for name in METRICS})
+
+    def quality(self, documents: Collection[str]) -> Mapping[str, Metric]:
+        """Those of METRICS over the given documents that tell how good the answers are, and the median latency."""
+        chosen = set(documents)
+        answers = [r for d, r in self.readings.items() if d in chosen and r.failure is None]
+        found = self._quality(chosen, answers)
+        latency = {"latency_s": _quantile("latency_s", _latencies(answers), 0.5)}
+        return self._tagged(found | _contaminated(latency, contamination(batches(answers))))
+
+    def _quality(self, chosen: Collection[str], answers: Sequence[ReadingRecord]) -> dict[str, Metric]:
+        scores = [s for d, s in self.scores.items() if d in chosen]
+        found = {name: measured(name, e) for name, e in rates(scores).items()}
+        answered = [d in self.answered for d in chosen]
+        found["answer_rate"] = measured("answer_rate", ratio_interval(answered, [1] * len(answered)))
+        found["truncation_rate"] = measured("truncation_rate", _truncated(answers))
+        found["accuracy_above_floor"] = measured("accuracy_above_floor", _above_floor(scores))
+        return found
 
     @property
     def is_imported(self) -> bool:
@@ -99,7 +125,7 @@ class CellResult:
         imported = {n: replace(m, status=Status.IMPORTED) for n, m in metrics.items() if m.status is Status.MEASURED}
         return {**metrics, **imported}
 
-    @property
+    @cached_property
     def ledgers(self) -> Mapping[str, VramLedger]:
         """Where device memory went, by device."""
         return vram_ledgers(self.loads, self.readings.values())
@@ -110,9 +136,66 @@ class CellResult:
         scores = [s for d, s in self.scores.items() if d in chosen]
         return self._tagged({name: measured(name, e) for name, e in rates(scores, fields).items()})
 
+    def metrics_by_fields(self, groups: Mapping[str, Collection[str]]) -> Mapping[str, Mapping[str, Metric]]:
+        """Quality metrics over all documents, restricted to each group of fields."""
+        found = rates_by(list(self.scores.values()), groups)
+        return {
+            group: self._tagged({name: measured(name, e) for name, e in estimates.items()})
+            for group, estimates in found.items()
+        }
+
+    @cached_property
+    def _document_f1(self) -> Mapping[str, float]:
+        return {
+            d: f1 for d, s in ((d, self.scores[d]) for d in sorted(self.scores)) if (f1 := document_f1(s)) is not None
+        }
+
     def document_f1(self) -> Mapping[str, float]:
-        """F1 of each answered document on which it is defined: the unit of paired comparisons."""
-        return {d: f1 for d, s in self.scores.items() if (f1 := document_f1(s)) is not None}
+        """F1 of each answered document on which it is defined, in name order: the unit of paired comparisons."""
+        return self._document_f1
+
+    @cached_property
+    def clean(self) -> Mapping[str, ReadingRecord]:
+        """Answers whose device nothing disturbed, in name order: those whose times and energy may be compared."""
+        return {
+            d: r
+            for d, r in ((d, self.readings[d]) for d in sorted(self.readings))
+            if r.failure is None
+            and not any(use.is_contaminated for use in r.devices if use.throttle or use.foreign_processes)
+        }
+
+    @cached_property
+    def log_latencies(self) -> Mapping[str, float]:
+        """Of the `clean` answers, the natural logarithm of the latency in seconds."""
+        return {d: log(r.latency_s) for d, r in self.clean.items() if r.latency_s is not None and r.latency_s > 0}
+
+    @cached_property
+    def energy_sensor(self) -> str | None:
+        """`counter` or `power`, whichever the energy of the documents was taken from; None without energy."""
+        uses = [use for r in self.clean.values() for use in r.devices]
+        if uses and all(use.energy_j is not None for use in uses):
+            return "counter"
+        return "power" if any(use.power_j is not None for use in uses) else None
+
+    @cached_property
+    def joules(self) -> Mapping[str, float]:
+        """Energy of each `clean` answer on all devices; of a batch, its share."""
+        found = {}
+        for document, reading in self.clean.items():
+            used = [use.energy_j if self.energy_sensor == "counter" else use.power_j for use in reading.devices]
+            if used and None not in used:
+                found[document] = sum(joules or 0.0 for joules in used) / reading.batch_size
+        return found
+
+    def for_comparison(self, cell: str, documents: Mapping[str, DocumentRecord]) -> CellResult:
+        """The same under another name, without its answers: what comparisons ask of them is worked out and kept.
+
+        So the cells of many logs have room in memory. `documents` may be bare.
+        """
+        kept = replace(self, cell=cell, documents=documents, readings={}, responses={}, scores={})
+        for name in ("answered", "scored", "_metrics", "_document_f1", "log_latencies", "energy_sensor", "joules"):
+            kept.__dict__[name] = getattr(self, name)  # where cached_property keeps them
+        return kept
 
     def groups(self, attribute: str) -> Mapping[str, Sequence[str]]:
         """Document names by `kind`, `stratum` or `layout`; documents without one are left out."""
@@ -125,8 +208,8 @@ class CellResult:
 
 def _truncated(readings: Iterable[ReadingRecord]) -> Estimate:
     """Share of the readings that tell a stop which stopped at the limit of output tokens."""
-    stops = [r.stop for r in readings if r.stop is not None]
-    return ratio_interval([float(stop == "length") for stop in stops], [1.0] * len(stops))
+    stopped = [r.stop == "length" for r in readings if r.stop is not None]
+    return ratio_interval(stopped, [1] * len(stopped))
 
 
 def _above_floor(scores: Iterable[DocumentScore]) -> Estimate:
@@ -144,10 +227,14 @@ def _contaminated(found: Mapping[str, Metric], why: str | None) -> dict[str, Met
     return {name: replace(metric, contaminated=why) for name, metric in found.items()}
 
 
+def _latencies(readings: Iterable[ReadingRecord]) -> Sequence[float]:
+    return [r.latency_s for r in readings if r.latency_s is not None]
+
+
 def _speed(readings: Iterable[ReadingRecord], loads: Sequence[CellRecord]) -> dict[str, Metric]:
     """What depends on time and power."""
     answered = [r for r in readings if r.latency_s is not None]
-    latencies = [r.latency_s for r in answered if r.latency_s is not None]
+    latencies = _latencies(answered)
     found = {name: _quantile(name, latencies, q) for name, q in _LATENCIES.items()}
     prepared = [sum(r.phases[name] for name in ("decode_s", "preprocess_s") if name in r.phases) for r in answered]
     found["preprocess_s"] = _quantile("preprocess_s", [s for s in prepared if s > 0], 0.5)
@@ -155,9 +242,7 @@ def _speed(readings: Iterable[ReadingRecord], loads: Sequence[CellRecord]) -> di
         found[name] = _quantile(name, [r.phases[name] for r in answered if name in r.phases], 0.5)
     found |= _token_rates(answered)
     if len(latencies) > 1 and min(latencies) > 0:
-        found["latency_cv"] = _plain(
-            "latency_cv", statistics.stdev(latencies) / statistics.fmean(latencies), len(latencies)
-        )
+        found["latency_cv"] = _plain("latency_cv", standard_deviation(latencies) / fmean(latencies), len(latencies))
         found["docs_per_min"] = measured("docs_per_min", _per_minute(per_unit(_durations(answered))))
     found |= energy_metrics(batches(answered), loads)
     if (energy := found.get("j_per_output_tok")) and energy.value:
@@ -245,6 +330,25 @@ def _highest(values: Iterable[int | None]) -> int | None:
     return max((v for v in values if v is not None), default=None)
 
 
+class Scorer:
+    """Parses and scores answers, each text about a document once: cells, and devices, often answer alike."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, tuple[Mapping[str, str | None], dict[str, _Judged]]] = {}
+
+    def __call__(self, document: DocumentRecord, text: str) -> _Judged:
+        """The parsed answer, and its score: None for a document of which nothing is judged."""
+        truth, known = self._known.get(document.document, ({}, {}))
+        if truth is not document.truth:
+            known = known if truth == document.truth else {}
+            self._known[document.document] = document.truth, known
+        if (found := known.get(text)) is None:
+            response = parse_response(text)
+            score = score_document(document.document, document.truth, response) if document.truth else None
+            found = known[text] = response, score
+        return found
+
+
 def result_of(
     cell: str,
     role: Role,
@@ -253,24 +357,26 @@ def result_of(
     readings: Mapping[str, ReadingRecord],
     *,
     settings: Mapping[str, Any] | None = None,
+    scorer: Scorer | None = None,
 ) -> CellResult:
     """Parse and score one cell's readings against the truth of `documents`.
 
-    `settings` are those that its pass recorded; answers that they made equally long are not scored.
+    `settings` are those that its pass recorded; answers that they made equally long are not scored. A `scorer` may
+    know some of the answers already.
     """
     length = (settings or {}).get("min_new_tokens") or None
+    scorer = scorer or Scorer()
     known = {d: readings[d] for d in documents if d in readings}
-    responses = {d: parse_response(r.text) for d, r in known.items() if r.failure is None and r.text is not None}
-    scored = {} if _unjudged(loads, length) else {d: r for d, r in responses.items() if documents[d].truth}
-    scores = {d: score_document(d, documents[d].truth, response) for d, response in scored.items()}
+    judged = {d: scorer(documents[d], r.text) for d, r in known.items() if r.failure is None and r.text is not None}
+    scored = {} if _unjudged(loads, length) else judged
     return CellResult(
         cell=cell,
         role=role,
         loads=loads,
         documents=documents,
         readings=known,
-        responses=responses,
-        scores=scores,
+        responses={d: response for d, (response, _) in judged.items()},
+        scores={d: score for d, (_, score) in scored.items() if score is not None},
         fixed_length=length,
     )
 
@@ -283,11 +389,19 @@ def _unjudged(loads: Iterable[CellRecord], fixed_length: int | None) -> str | No
     return None
 
 
-def cell_results(evidence: Evidence) -> Mapping[str, CellResult]:
-    """Results of every cell of the log: candidates, controls, checks, each group in order of appearance."""
+def cell_results(evidence: Evidence, scorer: Scorer | None = None) -> Mapping[str, CellResult]:
+    """Results of every cell of the log: candidates, controls, checks, each group in order of appearance.
+
+    A `scorer` that is kept from log to log saves parsing and scoring what was answered before.
+    """
+    scorer = scorer or Scorer()
+    for name, document in evidence.documents.items():  # all answers about one document at once: they share values
+        for readings in evidence.readings.values():
+            if (reading := readings.get(name)) is not None and reading.text is not None and reading.failure is None:
+                scorer(document, reading.text)
     found = []
     for cell, asked in evidence.passes.items():
         documents = {d: evidence.documents[d] for d in asked.documents if d in evidence.documents}
         loads, readings = evidence.cells.get(cell, []), evidence.readings.get(cell, {})
-        found.append(result_of(cell, asked.role, documents, loads, readings, settings=asked.settings))
+        found.append(result_of(cell, asked.role, documents, loads, readings, settings=asked.settings, scorer=scorer))
     return {r.cell: r for r in sorted(found, key=lambda r: list(Role).index(r.role))}

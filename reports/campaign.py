@@ -10,6 +10,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from harness.evidence import DocumentRecord, RunRecord
 from harness.results import CellResult
 from harness.scoring import SCORER_VERSION
 from reports import context
@@ -50,10 +51,46 @@ memory are single maxima, and are compared as such.
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Log:
-    """One log of a campaign."""
+    """What a campaign says of one log."""
 
     label: str
-    summary: Summary
+    run: RunRecord | None
+    """The latest of the log."""
+    imported: Mapping[str, Any] | None
+    sha256: str
+    skipped_lines: int
+    documents: int
+    """That any cell was asked to read."""
+    cautions: Sequence[str]
+    measures: Sequence[Measure]
+    results: Mapping[str, CellResult]
+    """The candidates by cell, each named after the log too, and without its answers."""
+
+    @classmethod
+    def of(cls, label: str, summary: Summary) -> Log:
+        """What a campaign says of a log; it holds on to none of its readings."""
+        asked: dict[tuple[str, ...], dict[str, DocumentRecord]] = {}
+        results = {}
+        for cell, result in ((c.cell, c.result) for c in summary.candidates):
+            names = tuple(result.documents)
+            bare = asked.setdefault(names, {d: DocumentRecord(document=d, truth={}) for d in names})
+            results[cell] = result.for_comparison(f"{label}: {cell}", bare)
+        return cls(
+            label=label,
+            run=summary.run,
+            imported=summary.evidence.imported,
+            sha256=summary.evidence_sha256,
+            skipped_lines=summary.evidence.skipped_lines,
+            documents=len(summary.documents),
+            cautions=context.cautions(summary),
+            measures=measures(summary, label),
+            results=results,
+        )
+
+    @property
+    def corpus(self) -> Mapping[str, Any]:
+        """As recorded; empty where the record was lost."""
+        return self.run.corpus if self.run else {}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,12 +121,8 @@ def labels(logs: Sequence[Path]) -> Sequence[str]:
 
 def campaign(logs: Sequence[Log]) -> Campaign:
     """Compare what is comparable over the candidates of all logs."""
-    found = grids([m for log in logs for m in measures(log.summary, log.label)])
-    results = {
-        (log.label, c.cell): replace(c.result, cell=f"{log.label}: {c.cell}")
-        for log in logs
-        for c in log.summary.candidates
-    }
+    found = grids([m for log in logs for m in log.measures])
+    results = {(log.label, cell): result for log in logs for cell, result in log.results.items()}
     return Campaign(
         logs=logs,
         grids=found,
@@ -152,7 +185,7 @@ def _section(title: str, *parts: str) -> str:
 def _cautions(logs: Sequence[Log]) -> str:
     lines = []
     for log in logs:
-        first, *more = [*context.cautions(log.summary), ""]
+        first, *more = [*log.cautions, ""]
         if first:
             rest = f" {len(more) - 1} more in its report." if len(more) > 1 else ""
             lines.append(f"> - {escape(log.label)}: {first}{rest}\n")
@@ -171,19 +204,18 @@ def _winners(winners: Sequence[Winner]) -> str:
 def _logs_table(logs: Sequence[Log], reports: Mapping[str, str]) -> str:
     rows = []
     for log in logs:
-        summary, run = log.summary, log.summary.run
-        imported = summary.evidence.imported
+        run, imported = log.run, log.imported
         rows.append(
             [
                 f"[{escape(log.label)}]({reports[log.label]})",
                 "measured" if imported is None else f"imported ({escape(str(imported.get('kind')))})",
-                escape(str(summary.corpus.get("name", "not recorded"))),
-                str(len(summary.documents)),
+                escape(str(log.corpus.get("name", "not recorded"))),
+                str(log.documents),
                 escape(str(run.prompt.get("fingerprint") or "not recorded")) if run else "not recorded",
                 escape(run.started) if run else "not recorded",
-                str(len(summary.candidates)),
-                str(summary.evidence.skipped_lines),
-                f"`{summary.evidence_sha256[:12]}`",
+                str(len(log.results)),
+                str(log.skipped_lines),
+                f"`{log.sha256[:12]}`",
             ]
         )
     header = ["Log", "Origin", "Corpus", "Documents", "Prompt", "Started", "Candidates", "Damaged lines", "SHA-256"]
@@ -210,11 +242,11 @@ def campaign_json(found: Campaign) -> str:
         "logs": [
             {
                 "label": log.label,
-                "sha256": log.summary.evidence_sha256,
-                "imported": log.summary.evidence.imported,
-                "corpus": dict(log.summary.corpus),
-                "prompt": dict(log.summary.run.prompt) if log.summary.run else None,
-                "skipped_lines": log.summary.evidence.skipped_lines,
+                "sha256": log.sha256,
+                "imported": log.imported,
+                "corpus": dict(log.corpus),
+                "prompt": dict(log.run.prompt) if log.run else None,
+                "skipped_lines": log.skipped_lines,
             }
             for log in found.logs
         ],

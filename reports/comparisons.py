@@ -86,12 +86,9 @@ class Comparison:
 
 
 def _log_times(metric: str, result: CellResult) -> Mapping[str, float]:
-    clean = {
-        d: r
-        for d, r in result.readings.items()
-        if r.failure is None and not any(device.is_contaminated for device in r.devices)
-    }
-    times = {d: r.latency_s if metric == "latency_s" else r.phases.get(metric) for d, r in clean.items()}
+    if metric == "latency_s":
+        return result.log_latencies
+    times = {d: r.phases.get(metric) for d, r in result.clean.items()}
     return {d: math.log(seconds) for d, seconds in times.items() if seconds is not None and seconds > 0}
 
 
@@ -100,9 +97,17 @@ def compare(metric: str, a: CellResult, b: CellResult) -> Comparison:
 
     Times are `latency_s` and the phases of a reading, such as `tpot_s`; those of a disturbed device are left out.
     """
+    return _compared(metric, a.cell, b.cell, _values(metric, a), _values(metric, b))
+
+
+def _values(metric: str, result: CellResult) -> Mapping[str, float]:
+    return result.document_f1() if metric == "f1" else _log_times(metric, result)
+
+
+def _compared(metric: str, a: str, b: str, first: Mapping[str, float], second: Mapping[str, float]) -> Comparison:
+    found = paired_difference(first, second)
     if metric == "f1":
-        return _difference(a.cell, b.cell, paired_difference(a.document_f1(), b.document_f1()))
-    found = paired_difference(_log_times(metric, a), _log_times(metric, b))
+        return _difference(a, b, found)
 
     def ratio(log: float | None) -> float | None:
         return None if log is None else math.exp(log)
@@ -110,8 +115,8 @@ def compare(metric: str, a: CellResult, b: CellResult) -> Comparison:
     return Comparison(
         metric=metric,
         scale=Scale.RATIO,
-        a=a.cell,
-        b=b.cell,
+        a=a,
+        b=b,
         value=ratio(found.mean),
         low=ratio(found.low),
         high=ratio(found.high),
@@ -124,7 +129,7 @@ def compare(metric: str, a: CellResult, b: CellResult) -> Comparison:
 def compare_at_worst(a: CellResult, b: CellResult) -> Comparison:
     """F1 of `a` against `b`, each document that only `b` answered counting 0 for `a`: a bound, never a score."""
     other, own = b.document_f1(), a.document_f1()
-    bound = {d: own.get(d, 0.0) for d in other if d in own or (d in a.documents and d not in a.scores)}
+    bound = {d: own.get(d, 0.0) for d in other if d in own or (d in a.documents and d not in a.scored)}
     return _difference(a.cell, b.cell, paired_difference(bound, other))
 
 
@@ -145,7 +150,7 @@ def _difference(a: str, b: str, found: PairedDifference) -> Comparison:
 
 def unanswered_beside(a: CellResult, b: CellResult) -> int:
     """How many documents `b` answered and `a`, asked as well, did not."""
-    return sum(d in a.documents and d not in a.answered for d in b.answered)
+    return sum(d in a.documents for d in b.answered - a.answered)
 
 
 def oriented(comparisons: Sequence[Comparison], metric: str, a: str, b: str) -> Comparison:
@@ -161,12 +166,15 @@ def oriented(comparisons: Sequence[Comparison], metric: str, a: str, b: str) -> 
 def compare_all(candidates: Sequence[CellResult]) -> Sequence[Comparison]:
     """Every pair of candidates, in order, on F1 and then on latency, unless their output lengths were fixed unlike."""
     scored = [c for c in candidates if c.scores]
-    return [
-        compare(metric, a, b)
-        for metric, cells in (("f1", scored), ("latency_s", candidates))
-        for a, b in itertools.combinations(cells, 2)
-        if metric == "f1" or a.fixed_length == b.fixed_length
-    ]
+    found: list[Comparison] = []
+    for metric, cells in (("f1", scored), ("latency_s", candidates)):
+        values = {c.cell: _values(metric, c) for c in cells}
+        found += [
+            _compared(metric, a.cell, b.cell, values[a.cell], values[b.cell])
+            for a, b in itertools.combinations(cells, 2)
+            if metric == "f1" or a.fixed_length == b.fixed_length
+        ]
+    return found
 
 
 def against_leaders(comparisons: Sequence[Comparison], leaders: Mapping[str, str | None]) -> Sequence[Comparison]:

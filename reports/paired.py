@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from itertools import chain
 from types import MappingProxyType
 
-from harness.evidence import ReadingRecord
 from harness.results import CellResult
 from harness.scoring import DocumentScore
 from harness.statistics import paired_difference
@@ -50,10 +48,7 @@ def cost_ratio(a: CellResult, b: CellResult, hourly: Mapping[str, float]) -> Com
 
 def energy_sensor(result: CellResult) -> str | None:
     """`counter` or `power`, whichever the energy of a cell's documents was taken from; None without energy."""
-    uses = list(chain.from_iterable(r.devices for r in _clean(result).values()))
-    if uses and all(use.energy_j is not None for use in uses):
-        return "counter"
-    return "power" if any(use.power_j is not None for use in uses) else None
+    return result.energy_sensor
 
 
 def _compared(
@@ -78,17 +73,9 @@ def _compared(
     )
 
 
-def _clean(result: CellResult) -> Mapping[str, ReadingRecord]:
-    return {
-        d: r
-        for d, r in result.readings.items()
-        if r.failure is None and not any(device.is_contaminated for device in r.devices)
-    }
-
-
 def _seconds(result: CellResult) -> Mapping[str, float]:
     """What a document takes; of a batch, its share."""
-    return {d: r.latency_s / r.batch_size for d, r in _clean(result).items() if r.latency_s}
+    return {d: r.latency_s / r.batch_size for d, r in result.clean.items() if r.latency_s}
 
 
 def _log(seconds: Mapping[str, float]) -> Mapping[str, float]:
@@ -119,17 +106,6 @@ def _variation(values: Sequence[float]) -> float:
     return math.sqrt(math.fsum((v - mean) ** 2 for v in values) / (len(values) - 1)) / mean
 
 
-def _joules(result: CellResult) -> Mapping[str, float]:
-    """Energy of a document on all devices; of a batch, its share."""
-    by_counter = energy_sensor(result) == "counter"
-    found = {}
-    for document, reading in _clean(result).items():
-        used = [use.energy_j if by_counter else use.power_j for use in reading.devices]
-        if used and None not in used:
-            found[document] = sum(joules or 0.0 for joules in used) / reading.batch_size
-    return found
-
-
 def _precision(score: DocumentScore) -> float | None:
     counts = score.counts
     given = counts.correct + counts.wrong + counts.hallucinated
@@ -147,5 +123,9 @@ def _of_scores(value: Callable[[DocumentScore], float | None]) -> Callable[[Cell
 
 
 _DIFFERENCES: Mapping[str, Callable[[CellResult], Mapping[str, float]]] = MappingProxyType(
-    {"precision": _of_scores(_precision), "line_item_f1": _of_scores(_line_items), "energy_j": _joules}
+    {
+        "precision": _of_scores(_precision),
+        "line_item_f1": _of_scores(_line_items),
+        "energy_j": lambda result: result.joules,
+    }
 )

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 import json
+import os
 from collections.abc import Collection, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from multiprocessing import get_context
 from pathlib import Path, PurePosixPath
 from urllib.parse import quote
 
@@ -12,6 +16,8 @@ from harness.deployment.prices import Prices
 from harness.errors import EvidenceError
 from harness.evidence import EVIDENCE_FILE, read_evidence
 from harness.metrics import METRICS
+from harness.provenance import allowed_cores
+from harness.results import Scorer
 from reports.campaign import Log, campaign, campaign_json, campaign_markdown, labels, measures_csv
 from reports.csvs import raw_csvs, table_csvs
 from reports.decisions import decide
@@ -31,6 +37,8 @@ __all__ = ["FILES", "RenderedReport", "render", "render_campaign"]
 
 FILES = "files.json"
 """What the last rendering wrote into a folder, so that the next one removes what it does not write again."""
+_LARGE = 50_000_000
+"""Bytes of a campaign's logs from which on starting processes pays."""
 _WRITTEN = frozenset({".csv", ".html", ".json", ".md", ".png", ".yaml"})
 """Suffixes of files that a report is made of: nothing else is ever removed."""
 
@@ -63,10 +71,15 @@ def render(log: Path, out: Path, *, images: Path | None = None, prices: Prices |
     still growing. Files of an earlier report in `out` that this one does not have are removed. Raises EvidenceError,
     naming the file, if the log cannot be read or the report not written.
     """
-    return _render(summarise(read_evidence(log)), log, out, images, prices)
+    files, lines = _report(summarise(read_evidence(log)), log, out, images, prices)
+    _write(out, files)
+    return _rendered(out, files, lines)
 
 
-def _render(summary: Summary, log: Path, out: Path, images: Path | None, prices: Prices | None) -> RenderedReport:
+def _report(
+    summary: Summary, log: Path, out: Path, images: Path | None, prices: Prices | None
+) -> tuple[Mapping[str, bytes], Sequence[str]]:
+    """The files of a report by their paths below `out`, and its lines for a terminal."""
     figures = draw_figures(summary)
     decisions = decide(summary, prices=prices)
     markdown = report_markdown(summary, figures, _link(log, out), decisions)
@@ -78,8 +91,7 @@ def _render(summary: Summary, log: Path, out: Path, images: Path | None, prices:
         **_figures(figures),
         **_tables(table_csvs(markdown), raw_csvs(summary)),
     }
-    _write(out, files)
-    return _rendered(out, files, summary_lines(summary))
+    return files, summary_lines(summary)
 
 
 def render_campaign(
@@ -91,25 +103,62 @@ def render_campaign(
     """
     if len({log.resolve() for log in logs}) < len(logs):
         raise EvidenceError("a log was given twice; give each once")
-    summaries = [summarise(read_evidence(log)) for log in logs]  # all of them are read before anything is written
-    found = [Log(label=label, summary=summary) for label, summary in zip(labels(logs), summaries, strict=True)]
-    parts = [_render(log.summary, path, out / log.label, images, prices) for log, path in zip(found, logs, strict=True)]
-    over_all = campaign(found)
+    made = _reports(list(zip(labels(logs), logs, strict=True)), out, images, prices)
+    over_all = campaign([log for log, _, _ in made])
     figures = _campaign_figures(over_all.grids)
     drawn = {f.name: f"![{escape(f.title)}](figures/{f.name}.png)\n\n*{escape(f.caption, 1000)}*\n" for f in figures}
-    markdown = campaign_markdown(over_all, drawn, {log.label: f"{quote(log.label)}/report.md" for log in found})
+    markdown = campaign_markdown(over_all, drawn, {log.label: f"{quote(log.label)}/report.md" for log, _, _ in made})
     files = {
         "report.md": _encode(markdown),
         "report.json": _encode(campaign_json(over_all)),
         **_figures(figures),
         **_tables(table_csvs(markdown), {"measures.csv": measures_csv(over_all)}),
     }
+    parts = []
+    for log, own, lines in made:  # all logs were read before anything is written
+        _write(out / log.label, own)
+        parts.append(_rendered(out / log.label, own, lines))
     reports = [
         path.relative_to(out).as_posix() for part in parts for path in [*part.paths, part.markdown.parent / FILES]
     ]
     _write(out, files, also=reports)
-    lines = [line for log, part in zip(found, parts, strict=True) for line in (f"{log.label}:", *part.summary)]
-    return _rendered(out, files, lines, [path for part in parts for path in part.paths])
+    told = [line for log, _, lines in made for line in (f"{log.label}:", *lines)]
+    return _rendered(out, files, told, [path for part in parts for path in part.paths])
+
+
+_Made = tuple[Log, Mapping[str, bytes], Sequence[str]]
+"""What the campaign says of a log; the files of the log's own report, and its lines for a terminal."""
+
+
+def _reports(
+    logs: Sequence[tuple[str, Path]], out: Path, images: Path | None, prices: Prices | None
+) -> Sequence[_Made]:
+    """The report of each log, by label and path, in order; large ones are shared out to a process for each core."""
+    size = sum(path.stat().st_size for _, path in logs if path.exists())
+    processes = min(len(logs), allowed_cores()) if size > _LARGE else 1
+    if processes < 2:
+        return _share(logs, out, images, prices)
+    shares = [logs[i::processes] for i in range(processes)]
+    with ProcessPoolExecutor(processes, mp_context=get_context("spawn"), initializer=_start) as pool:
+        waiting = [pool.submit(_share, share, out, images, prices) for share in shares]
+        made = {log.label: (log, files, lines) for part in waiting for log, files, lines in part.result()}
+    return [made[label] for label, _ in logs]
+
+
+def _start() -> None:
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # there is a process for each core already
+    gc.disable()  # a log's records are many and none is garbage: looking through them again and again takes long
+
+
+def _share(logs: Sequence[tuple[str, Path]], out: Path, images: Path | None, prices: Prices | None) -> Sequence[_Made]:
+    """One process's share: what several logs answered alike is scored once."""
+    scorer, found = Scorer(), list[_Made]()
+    for label, path in logs:
+        summary = summarise(read_evidence(path), scorer)
+        found.append((Log.of(label, summary), *_report(summary, path, out / label, images, prices)))
+        del summary
+        gc.collect()
+    return found
 
 
 def _rendered(

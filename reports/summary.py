@@ -13,9 +13,9 @@ from harness.errors import EvidenceError
 from harness.evidence import Evidence, RunRecord
 from harness.metrics import METRICS, Metric
 from harness.pairing import reference_mode
-from harness.results import CellResult, cell_results
+from harness.results import CellResult, Scorer, cell_results
 from harness.schema import FIELD_NAMES, FIELDS, Category
-from harness.scoring import counts
+from harness.scoring import counts, counts_by_field
 from harness.scoring.outcomes import Counts
 from reports.comparisons import Comparison, compare_all
 from reports.identity import identity_of
@@ -174,52 +174,61 @@ def _summarise_cell(result: CellResult) -> CellSummary:
     truths = [d.truth for d in result.documents.values()]
     judged = [name for name in FIELD_NAMES if any(name in truth for truth in truths)]
     categories = {c.value: [n for n in judged if FIELDS[n].category is c] for c in Category}
-    overall = _part(result, result.metrics(), result.documents)
 
     def groups(attribute: str) -> Mapping[str, Slice]:
         found = {}
         for value, names in result.groups(attribute).items():
-            every = result.metrics(names)
-            found[value] = _part(result, {n: every[n] for n in GROUP_METRICS}, names)
+            quality = result.quality(names)
+            found[value] = _part(result, {n: quality[n] for n in GROUP_METRICS}, names)
         return found
 
     return CellSummary(
         result=result,
-        overall=overall,
-        fields={name: _fields(result, [name]) for name in judged},
-        categories={c: _fields(result, names) for c, names in categories.items() if names},
+        overall=_part(result, result.metrics(), result.documents),
+        fields=_by_fields(result, {name: [name] for name in judged}),
+        categories=_by_fields(result, {c: names for c, names in categories.items() if names}),
         strata=groups("stratum"),
         kinds=groups("kind"),
     )
 
 
-def _fields(result: CellResult, names: Collection[str]) -> Slice:
-    speaking = [d for d, r in result.documents.items() if any(name in r.truth for name in names)]
-    return _part(result, result.field_metrics(names), speaking, names)
+def _by_fields(result: CellResult, groups: Mapping[str, Collection[str]]) -> Mapping[str, Slice]:
+    metrics, tallies = result.metrics_by_fields(groups), counts_by_field(list(result.scores.values()))
+    alike: dict[tuple[str, ...], list[str]] = {}
+    for name, record in result.documents.items():
+        alike.setdefault(tuple(record.truth), []).append(name)
+    answered = {truth: sum(d in result.answered for d in documents) for truth, documents in alike.items()}
+    scored = {truth for truth, documents in alike.items() if any(d in result.scores for d in documents)}
+    found = {}
+    for group, names in groups.items():
+        speaking = [truth for truth in alike if not set(names).isdisjoint(truth)]
+        found[group] = Slice(
+            metrics=metrics[group],
+            counts=sum((tallies[name] for name in names), Counts()) if scored.intersection(speaking) else None,
+            documents=sum(len(alike[truth]) for truth in speaking),
+            answered=sum(answered[truth] for truth in speaking),
+        )
+    return found
 
 
-def _part(
-    result: CellResult,
-    metrics: Mapping[str, Metric],
-    documents: Collection[str],
-    names: Collection[str] | None = None,
-) -> Slice:
+def _part(result: CellResult, metrics: Mapping[str, Metric], documents: Collection[str]) -> Slice:
     scores = [result.scores[d] for d in documents if d in result.scores]
-    tally = counts(scores, names) if scores else None
+    tally = counts(scores) if scores else None
     answered = sum(d in result.answered for d in documents)
     return Slice(metrics=metrics, counts=tally, documents=len(documents), answered=answered)
 
 
 def _sha256(path: Path) -> str:
     try:
-        return hashlib.sha256(path.read_bytes()).hexdigest()
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
         raise EvidenceError(f"{path}: cannot read the evidence log: {error.strerror}") from error
 
 
-def summarise(evidence: Evidence) -> Summary:
+def summarise(evidence: Evidence, scorer: Scorer | None = None) -> Summary:
     """Score and summarise a log. Raises EvidenceError if the log cannot be read again for its hash."""
-    every = list(cell_results(evidence).values())
+    every = list(cell_results(evidence, scorer).values())
     results = [r for role in (Role.CANDIDATE, Role.CONTROL) for r in every if r.role is role]
     candidates = [r for r in results if r.role is Role.CANDIDATE]
     comparisons = compare_all([r for r in candidates if r.answered])

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import types
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import cache
 from pathlib import Path
-from typing import Any, get_args, get_origin, get_type_hints
+from typing import Any, cast, get_args, get_origin, get_type_hints
+
+import orjson
 
 from harness.backends.protocol import AllocatorPeak, Attempt
 from harness.cells import Failure, Role
@@ -163,7 +165,7 @@ def _lines(path: Path) -> Iterator[bytes]:
 def _parse(line: bytes) -> Record | None:
     """The record in a line, or None if the line is torn, damaged or of wrong types."""
     try:
-        data = json.loads(line, parse_constant=_refuse)
+        data = _json(line)
     except (ValueError, RecursionError):
         return None
     if not isinstance(data, dict):
@@ -175,11 +177,11 @@ def _parse(line: bytes) -> Record | None:
             f"written by an older version (schema {version}; this one reads {SCHEMA_VERSION}): run the evaluation "
             "again, or render the log with the version that wrote it"
         )
-    cls = _RECORDS.get(str(data.get("record")))
+    cls: Any = _RECORDS.get(str(data.get("record")))
     if cls is None:
         return None
     try:
-        record: Record = _build(cls, data)
+        record: Record = _builder(cls)(data)
     except (TypeError, ValueError):
         return None
     if isinstance(record, DocumentRecord) and not record.truth.keys() <= FIELDS.keys():
@@ -187,42 +189,87 @@ def _parse(line: bytes) -> Record | None:
     return record
 
 
+def _json(line: bytes) -> Any:
+    try:
+        return orjson.loads(line)
+    except orjson.JSONDecodeError:  # the standard library also reads lone surrogates, which a model may answer with
+        return json.loads(line, parse_constant=_refuse)
+
+
 def _refuse(constant: str) -> float:
     raise ValueError(f"{constant} is not JSON")
 
 
-def _build(cls: type, data: Any) -> Any:
-    """`data` as a `cls`; unknown keys are ignored. Raises TypeError or ValueError."""
-    values = {}
-    for name, hint in _hints(cls).items():
-        if name in data:
-            values[name] = _typed(data[name], hint)
-    return cls(**values)
+_Decoder = Callable[[Any], Any]
 
 
 @cache
-def _hints(cls: type) -> Mapping[str, Any]:
+def _builder(cls: Any) -> _Decoder:
+    """What makes a `cls` of its JSON object, ignoring unknown keys; it raises TypeError or ValueError."""
     hints = get_type_hints(cls)
-    return {f.name: hints[f.name] for f in fields(cls)}
+    plan = [(f.name, _as_they_are(hints[f.name]), _decoder(hints[f.name])) for f in fields(cls)]
+
+    def build(data: Mapping[str, Any]) -> Any:
+        values = {}
+        for name, known, decode in plan:
+            if name in data:
+                value = data[name]
+                values[name] = value if type(value) in known else decode(value)
+        return cls(**values)
+
+    return build
 
 
-def _typed(value: Any, hint: Any) -> Any:
-    """`value` if it is what `hint` says, decoded where JSON has no such type. Raises TypeError or ValueError."""
-    if type(value) is hint or hint is Any:
-        return value
+def _as_they_are(hint: Any) -> frozenset[type]:
+    """The types that a value of this hint may have in JSON already."""
+    options = get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
+    return frozenset(option for option in options if option in (str, int, float, bool, types.NoneType))
+
+
+def _decoder(hint: Any) -> _Decoder:
+    """What decodes a value that JSON has no type for, or raises TypeError or ValueError."""
+    if hint is Any:
+        return lambda value: value
     if isinstance(hint, types.UnionType):
-        if value is None and types.NoneType in get_args(hint):
-            return None
         (inner,) = (option for option in get_args(hint) if option is not types.NoneType)
-        return _typed(value, inner)
-    if hint in (MemoryPeak, Attempt, AllocatorPeak, DeviceUse) and isinstance(value, dict):
-        return _build(hint, value)
+        return _decoder(inner)
     if hint in (Failure, Role):
-        return hint(value)
-    if hint is float and type(value) is int:
-        return float(value)
-    if get_origin(hint) is Mapping and isinstance(value, dict):
-        return {key: _typed(item, get_args(hint)[1]) for key, item in value.items()}
-    if get_origin(hint) is Sequence and isinstance(value, list):
-        return [_typed(item, get_args(hint)[0]) for item in value]
-    raise TypeError(f"{value!r} is not {hint}")
+        return cast(_Decoder, hint)
+    if hint in (MemoryPeak, Attempt, AllocatorPeak, DeviceUse):
+        return _checked(dict, _builder(hint))
+    if get_origin(hint) is Mapping:
+        return _checked(dict, _mapping(get_args(hint)[1]))
+    if get_origin(hint) is Sequence:
+        return _checked(list, _sequence(get_args(hint)[0]))
+    return _number if hint is float else _checked(hint, lambda value: value)
+
+
+def _checked(kind: type, decode: _Decoder) -> _Decoder:
+    def checked(value: Any) -> Any:
+        if type(value) is not kind:
+            raise TypeError(f"{value!r} is no {kind.__name__}")
+        return decode(value)
+
+    return checked
+
+
+def _number(value: Any) -> float:
+    if type(value) is not int:
+        raise TypeError(f"{value!r} is no number")
+    return float(value)
+
+
+def _mapping(hint: Any) -> _Decoder:
+    known, decode = _as_they_are(hint), _decoder(hint)
+
+    def items(value: dict[str, Any]) -> dict[str, Any]:
+        if hint is Any or known.issuperset(map(type, value.values())):
+            return value
+        return {key: item if type(item) in known else decode(item) for key, item in value.items()}
+
+    return items
+
+
+def _sequence(hint: Any) -> _Decoder:
+    known, decode = _as_they_are(hint), _decoder(hint)
+    return lambda value: [item if type(item) in known else decode(item) for item in value]

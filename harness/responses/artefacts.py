@@ -24,6 +24,21 @@ _TURN = re.compile(
     r"|(?<=\S)(assistant)(?=\n\n)",
     re.MULTILINE,
 )
+_ROLES = (
+    "system",
+    "user",
+    "assistant",
+    "model",
+    "tool",
+    "System",
+    "SYSTEM",
+    "User",
+    "USER",
+    "Human",
+    "Assistant",
+    "ASSISTANT",
+)
+"""Without one of these words there is no turn, which is seldom, and slow to search for."""
 _ANSWERING = frozenset({"assistant", "model"})
 _THINK = re.compile(r"<(/?)(?:think|thinking|thought|reasoning)>", re.IGNORECASE)
 
@@ -48,6 +63,8 @@ def _role_line(match: re.Match[str]) -> str:
 
 def _without_other_turns(text: str) -> str:
     """Keep what stands before the first turn header, and the turns in which the model speaks."""
+    if not any(role in text for role in _ROLES):
+        return text
     kept, start, keeping = [], 0, True
     for match in _TURN.finditer(text):
         if keeping:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 
 from harness.schema import FIELD_NAMES, FIELDS
 
@@ -48,6 +49,7 @@ class KeyLine:
     """Nothing separates the key from a value: what follows may stand a blank line further down."""
 
 
+@lru_cache(maxsize=4096)
 def key_line(line: str) -> KeyLine | None:
     """Read a line as a label and what follows it; `field` is None when the label is not in the schema."""
     text = line.strip()
@@ -107,8 +109,13 @@ class InlineKey:
     """Emphasis that opened before the key and has not closed at the colon."""
 
 
-def inline_keys(text: str) -> Iterator[InlineKey]:
+@lru_cache(maxsize=4096)
+def inline_keys(text: str) -> tuple[InlineKey, ...]:
     """Find `KEY:` of the schema, and `OTHER_KEY:` in snake case, anywhere in a text. Linear in its length."""
+    return tuple(_inline_keys(text))
+
+
+def _inline_keys(text: str) -> Iterator[InlineKey]:
     for match in _INLINE.finditer(text):
         label = match[1]
         if label not in FIELDS and "_" not in label.strip("_"):

@@ -6,6 +6,10 @@ __all__ = ["repeated_tail"]
 
 _TAIL = 4_000
 """A loop runs to the end of the text, so its last characters are enough."""
+_SHORTEST = 100
+"""No loop is shorter, whatever it repeats."""
+_AGAIN = _SHORTEST * 2 // 3
+"""What says something three times says its last so many characters at least twice."""
 
 
 def _is_loop(unit: str, length: int) -> bool:
@@ -25,6 +29,8 @@ def repeated_tail(text: str) -> str | None:
     The period of every suffix follows from the prefix function (Knuth, Morris and Pratt) of the reversed tail.
     """
     tail = text.rstrip()[-_TAIL:][::-1]
+    if len(tail) < _SHORTEST or tail.find(tail[:_AGAIN], 1) < 0:
+        return None
     border = [0] * len(tail)
     k = 0
     for i in range(1, len(tail)):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from functools import lru_cache
 
 from harness.responses.meaning import is_echo, is_list
 from harness.schema import FIELDS, LIST_SEPARATOR, Kind
@@ -39,6 +40,7 @@ def _without_enclosure(text: str, *, structured: bool) -> str:
     return text.rstrip("`").rstrip() if text.endswith("```") else text  # the fence that closes the answer
 
 
+@lru_cache(maxsize=4096)
 def without_markup(field: str, text: str) -> str:
     """Trim the text and take off markup that encloses all of it: `**x**`, a code span, a link.
 

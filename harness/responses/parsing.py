@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
 
 from harness.responses.artefacts import Speech, spoken
 from harness.responses.findings import Findings, Pair
@@ -59,12 +60,17 @@ def parse_response(text: str) -> ParsedResponse:
 
 def _judge(pair: Pair, commas_from: int | None = None) -> tuple[str, Meaning]:
     """Clean the text of a pair and say what it means."""
-    text = without_markup(pair.field, pair.text)
-    if meaning(pair.field, text) is Meaning.ECHO:
+    return _judge_text(pair.field, pair.text, None if pair.listed else commas_from)
+
+
+@lru_cache(maxsize=4096)
+def _judge_text(field: str, text: str, commas_from: int | None) -> tuple[str, Meaning]:
+    text = without_markup(field, text)
+    if meaning(field, text) is Meaning.ECHO:
         return text, Meaning.ECHO
-    if is_list(pair.field):
-        text = normalise_list(pair.field, text, commas_from=None if pair.listed else commas_from)
-    return text, meaning(pair.field, text)
+    if is_list(field):
+        text = normalise_list(field, text, commas_from=commas_from)
+    return text, meaning(field, text)
 
 
 def _commas_from(pairs: Iterable[Pair]) -> int | None:
@@ -90,7 +96,7 @@ def _split(pairs: Sequence[Pair], findings: Findings) -> Iterator[Pair]:
     beside a line for TOTAL is a description.
     """
     texts = [without_markup(pair.field, pair.text) for pair in pairs]
-    keys = [list(inline_keys(text)) for text in texts]
+    keys = [inline_keys(text) for text in texts]
     if not any(keys):
         yield from pairs
         return
@@ -143,8 +149,9 @@ def _merge(judged: Iterable[tuple[str, str, Meaning]]) -> tuple[dict[str, str | 
             given[text if means is Meaning.VALUE else None] = None
     fields: dict[str, str | None] = {}
     for name in (name for name in FIELD_NAMES if name in answers):
-        fields[name] = next((value for value in answers[name] if value is not None), None)
-        others = [value or ABSENT for value in answers[name] if value != fields[name]]
+        given = answers[name]
+        fields[name] = kept = next((value for value in given if value is not None), None) if given else None
+        others = [value or ABSENT for value in given if value != kept] if len(given) > 1 else ()
         notes += (Note(kind=NoteKind.DUPLICATE, field=name, detail=other[:80]) for other in others[:_MAX_DUPLICATES])
     return fields, notes
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from harness.scoring.aggregate import RATES, counts, document_f1, rates
+from harness.scoring.aggregate import RATES, counts, counts_by_field, document_f1, rates, rates_by
 from harness.scoring.comparison import Comparison, compare
 from harness.scoring.document import score_document
 from harness.scoring.outcomes import Counts, DocumentScore, ErrorClass, FieldScore, LineItemScore, Outcome
@@ -19,8 +19,10 @@ __all__ = [
     "Outcome",
     "compare",
     "counts",
+    "counts_by_field",
     "document_f1",
     "rates",
+    "rates_by",
     "score_document",
 ]
 

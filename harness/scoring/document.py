@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from harness.schema import Kind, field, is_absent_in_truth
@@ -22,6 +23,7 @@ _NEARER = (ErrorClass.DAY_MONTH_SWAP, ErrorClass.SIGN, ErrorClass.ITEM_COUNT, Er
 """Causes that say more than that the value belongs to another field."""
 
 
+@lru_cache(maxsize=4096)
 def _score_field(name: str, truth: str | None, given: bool, answer: str | None) -> FieldScore:
     """Outcome of one field; `given` is whether the response speaks of it at all."""
     if truth is None and answer is not None:

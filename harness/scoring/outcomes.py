@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import astuple, dataclass, field
 from enum import StrEnum
+from functools import lru_cache
+from math import nan
+from types import MappingProxyType
 
-__all__ = ["Counts", "DocumentScore", "ErrorClass", "FieldScore", "LineItemScore", "Outcome"]
+from harness.schema import FIELD_NAMES
+
+__all__ = ["NOT_JUDGED", "OUTCOMES", "Counts", "DocumentScore", "ErrorClass", "FieldScore", "LineItemScore", "Outcome"]
 
 
 class Outcome(StrEnum):
@@ -22,6 +28,11 @@ class Outcome(StrEnum):
     """Truth absent, and said to be absent: correctly absent."""
     UNANSWERED = "unanswered"
     """Truth absent, and the field not mentioned at all (or the response unusable): neither right nor invented."""
+
+
+OUTCOMES: Mapping[Outcome, int] = MappingProxyType({outcome: number for number, outcome in enumerate(Outcome)})
+"""The number of each outcome in `DocumentScore.outcomes`, in the order of the fields of `Counts`."""
+NOT_JUDGED = len(OUTCOMES)
 
 
 class ErrorClass(StrEnum):
@@ -81,14 +92,25 @@ class DocumentScore:
     """Checks that need no truth, such as `abn_checksum` or `gst_is_total_over_11`; only those that apply."""
     parsable: bool
     notes: Sequence[str] = ()
+    outcomes: bytes = field(init=False, repr=False)
+    """For adding up many documents: the outcome of each field of the schema by number, or NOT_JUDGED."""
+    similarities: bytes = field(init=False, repr=False)
+    """Likewise `similarity`, as floats; NaN where there is none."""
+
+    def __post_init__(self) -> None:
+        every = [self.fields.get(name) for name in FIELD_NAMES]
+        outcomes = bytes(NOT_JUDGED if score is None else OUTCOMES[score.outcome] for score in every)
+        soft = [nan if score is None or score.similarity is None else score.similarity for score in every]
+        object.__setattr__(self, "outcomes", outcomes)
+        object.__setattr__(self, "similarities", array("d", soft).tobytes())
 
     @property
     def counts(self) -> Counts:
         """Outcome counts over the judged fields."""
-        return Counts.of(score.outcome for score in self.fields.values())
+        return Counts.of(self.outcomes)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Counts:
     """How many fields ended in each outcome. Rates are None where nothing could have been counted."""
 
@@ -99,16 +121,14 @@ class Counts:
     absent: int = 0
     unanswered: int = 0
 
-    @classmethod
-    def of(cls, outcomes: object) -> Counts:
-        """Count an iterable of Outcome."""
-        tally = dict.fromkeys((f.name for f in fields(cls)), 0)
-        for outcome in outcomes:  # type: ignore[attr-defined]
-            tally[outcome.value] += 1
-        return cls(**tally)
+    @staticmethod
+    @lru_cache(maxsize=16384)
+    def of(outcomes: bytes) -> Counts:
+        """Count outcomes by number."""
+        return Counts(*map(outcomes.count, OUTCOMES.values()))
 
     def __add__(self, other: Counts) -> Counts:
-        return Counts(**{f.name: getattr(self, f.name) + getattr(other, f.name) for f in fields(self)})
+        return Counts(*(a + b for a, b in zip(astuple(self), astuple(other), strict=True)))
 
     @property
     def judged(self) -> int:

@@ -10,6 +10,8 @@ from harness.statistics.intervals import (
     mean_interval,
     quantile_interval,
     ratio_interval,
+    ratio_interval_of,
+    standard_deviation,
     t_quantile,
     wilson_interval,
 )
@@ -35,7 +37,9 @@ __all__ = [
     "paired_difference",
     "quantile_interval",
     "ratio_interval",
+    "ratio_interval_of",
     "sign_flip_test",
+    "standard_deviation",
     "t_quantile",
     "wilson_interval",
 ]

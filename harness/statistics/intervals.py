@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from random import Random
-from statistics import NormalDist, fmean, stdev
+from statistics import NormalDist, fmean
 
 __all__ = [
     "Estimate",
@@ -15,6 +16,8 @@ __all__ = [
     "mean_interval",
     "quantile_interval",
     "ratio_interval",
+    "ratio_interval_of",
+    "standard_deviation",
     "t_quantile",
     "wilson_interval",
 ]
@@ -109,12 +112,12 @@ def wilson_interval(successes: float, trials: float, confidence: float = 0.95) -
     return Estimate(share, *_wilson(share, trials, z), int(trials), "wilson")
 
 
-def _effective_size(pairs: Sequence[tuple[float, float]], share: float, confidence: float) -> float:
-    """How many independent trials the clustered trials are worth, for a Wilson interval."""
-    k, total = len(pairs), math.fsum(d for _, d in pairs)
+def _effective_size(pairs: Mapping[tuple[float, float], int], k: int, share: float, confidence: float) -> float:
+    """How many independent trials the clustered trials of `k` documents are worth, for a Wilson interval."""
+    total = _sum((d, times) for (_, d), times in pairs.items())
     if k == 1 or not 0.0 < share < 1.0:
         return k
-    residuals = math.fsum((n - share * d) ** 2 for n, d in pairs)
+    residuals = _sum(((n - share * d) ** 2, times) for (n, d), times in pairs.items())
     if residuals <= (_ROUNDING * total) ** 2:
         return k
     variance = k / (k - 1) * residuals / total**2
@@ -122,6 +125,11 @@ def _effective_size(pairs: Sequence[tuple[float, float]], share: float, confiden
     size = share * (1 - share) / variance * (total / (total - 1) if total > 1 else 1.0)
     few_clusters = t_quantile(confidence, max(1, round(total) - 1)) / t_quantile(confidence, k - 1)
     return min(size * min(1.0, few_clusters) ** 2, total)
+
+
+def _sum(values: Iterable[tuple[float, int]]) -> float:
+    """math.fsum of values that occur so many times: each count as powers of two, by which a float scales exactly."""
+    return math.fsum(value * (1 << k) for value, times in values for k in range(times.bit_length()) if times >> k & 1)
 
 
 def ratio_interval(numerators: Sequence[float], denominators: Sequence[float], confidence: float = 0.95) -> Estimate:
@@ -135,17 +143,45 @@ def ratio_interval(numerators: Sequence[float], denominators: Sequence[float], c
     as one trial. With one trial a document this is plain Wilson. N may be fractional; 0 <= N_i <= D_i or
     ValueError. Documents with D_i = 0 do not enter; value is None if none is left.
     """
+    return ratio_interval_of(Counter(zip(numerators, denominators, strict=True)), confidence)
+
+
+def ratio_interval_of(documents: Mapping[tuple[float, float], int], confidence: float = 0.95) -> Estimate:
+    """The same of distinct entries (N, D), and how many documents have each."""
     _check_confidence(confidence)
-    pairs = [(float(n), float(d)) for n, d in zip(numerators, denominators, strict=True)]
-    if any(not 0 <= n <= d * (1 + _ROUNDING) for n, d in pairs):
+    if any(not 0 <= n <= d * (1 + _ROUNDING) for n, d in documents):
         raise ValueError("each numerator must lie between 0 and its denominator")
-    pairs = [pair for pair in pairs if pair[1] > 0]
+    pairs = {(float(n), float(d)): times for (n, d), times in documents.items() if d > 0}
     method = "wilson, clustered by document"
     if not pairs:
         return Estimate(None, None, None, 0, method)
-    share = min(1.0, math.fsum(n for n, _ in pairs) / math.fsum(d for _, d in pairs))
-    size = _effective_size(pairs, share, confidence)
-    return Estimate(share, *_wilson(share, size, _z(confidence)), len(pairs), method)
+    k = sum(pairs.values())
+    total = _sum((d, times) for (_, d), times in pairs.items())
+    share = min(1.0, _sum((n, times) for (n, _), times in pairs.items()) / total)
+    size = _effective_size(pairs, k, share, confidence)
+    return Estimate(share, *_wilson(share, size, _z(confidence)), k, method)
+
+
+def standard_deviation(values: Sequence[float]) -> float:
+    """Of a sample of at least two, from exact sums and so to the last digit: statistics.stdev, in a third of its time.
+
+    Every float is a whole number over a power of two; raises ValueError or OverflowError if one is not finite.
+    """
+    ratios = [value.as_integer_ratio() for value in values]
+    unit = max(denominator for _, denominator in ratios)
+    whole = [numerator * (unit // denominator) for numerator, denominator in ratios]
+    n = len(whole)
+    squares = n * sum(w * w for w in whole) - sum(whole) ** 2
+    return _root(squares, n * (n - 1) * unit * unit)
+
+
+def _root(numerator: int, denominator: int) -> float:
+    """The square root of a fraction, rounded once: 109 bits with a sticky last one (as in CPython's statistics)."""
+    scale = (numerator.bit_length() - denominator.bit_length() - 109) // 2
+    n, d = (numerator, denominator << 2 * scale) if scale >= 0 else (numerator << -2 * scale, denominator)
+    root = math.isqrt(n // d)
+    root |= root * root * d != n
+    return (root << scale) / 1 if scale >= 0 else root / (1 << -scale)
 
 
 def mean_interval(values: Sequence[float], confidence: float = 0.95) -> Estimate:
@@ -157,7 +193,7 @@ def mean_interval(values: Sequence[float], confidence: float = 0.95) -> Estimate
     if min(values) == max(values):
         return Estimate(float(values[0]), None, None, n, "t")
     mean = fmean(values)
-    half = t_quantile(confidence, n - 1) * stdev(values) / math.sqrt(n)
+    half = t_quantile(confidence, n - 1) * standard_deviation(values) / math.sqrt(n)
     return Estimate(mean, mean - half, mean + half, n, "t")
 
 
@@ -173,20 +209,23 @@ def _quantile(ordered: Sequence[float], q: float) -> float:
 def _quantile_ranks(n: int, q: float, confidence: float) -> tuple[int | None, int | None]:
     """1-based ranks of the order statistics around the quantile; each fails at most (1 - confidence) / 2."""
     tail = (1 - confidence) / 2
-    log_mass = [
-        math.lgamma(n + 1) - math.lgamma(k + 1) - math.lgamma(n - k + 1) + k * math.log(q) + (n - k) * math.log1p(-q)
-        for k in range(n + 1)
-    ]
-    mass = [math.exp(value) for value in log_mass]
-    low = high = None
+    spread = 12 * math.sqrt(n * q * (1 - q)) + 12  # beyond it the mass is lost in rounding
+    first, last = max(0, math.floor(n * q - spread)), min(n, math.ceil(n * q + spread))
+
+    def mass(k: int) -> float:
+        ways = math.lgamma(n + 1) - math.lgamma(k + 1) - math.lgamma(n - k + 1)
+        return math.exp(ways + k * math.log(q) + (n - k) * math.log1p(-q))
+
+    low = first or None
+    high = last + 1 if last < n else None
     below = above = 0.0
-    for rank in range(1, n + 1):  # P(fewer than `rank` samples lie under the quantile) <= tail
-        below += mass[rank - 1]
+    for rank in range(first + 1, n + 1):  # P(fewer than `rank` samples lie under the quantile) <= tail
+        below += mass(rank - 1)
         if below > tail:
             break
         low = rank
-    for rank in range(n, 0, -1):  # P(at least `rank` samples lie under the quantile) <= tail
-        above += mass[rank]
+    for rank in range(last, 0, -1):  # P(at least `rank` samples lie under the quantile) <= tail
+        above += mass(rank)
         if above > tail:
             break
         high = rank

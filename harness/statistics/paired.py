@@ -5,10 +5,15 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from statistics import NormalDist, stdev
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from harness.statistics.intervals import mean_interval
+
+if TYPE_CHECKING:
+    import numpy
+    from numpy.typing import NDArray
 
 __all__ = [
     "Alternative",
@@ -26,6 +31,10 @@ _EXACT_FLIPS = 16
 """Up to this many nonzero differences every sign pattern is enumerated (65,536 of them)."""
 _ROUNDING = 1e-9
 """Relative slack for sums of floats that are equal on paper."""
+_NEVER = 1e-12
+"""Nothing is drawn when the chance that any of the draws would be as extreme as what was seen is below this."""
+_BLOCK = 64
+"""Sign patterns that are summed at once: a multiple of 8, so that each block begins with a whole byte."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,19 +54,35 @@ class PairedDifference:
     """Documents whose difference is not zero; 0 means that the two are identical document by document."""
 
 
-def _flipped_sums(sizes: Sequence[float], draws: int, seed: int) -> Sequence[float]:
+def _flipped_sums(sizes: NDArray[numpy.float64], draws: int, seed: int) -> NDArray[numpy.float64]:
     """Sums of `sizes` under every sign pattern, or under `draws` random ones when there are too many."""
-    if len(sizes) <= _EXACT_FLIPS:
-        sums = [0.0]
+    import numpy
+
+    n = len(sizes)
+    if n <= _EXACT_FLIPS:
+        sums = numpy.zeros(1)
         for size in sizes:
-            sums = [total + size for total in sums] + [total - size for total in sums]
+            sums = numpy.concatenate([sums + size, sums - size])
         return sums
+    signs = _signs(draws, n.bit_length(), seed)
+    plus = numpy.empty(draws)
+    for start in range(0, draws, _BLOCK):
+        rows = min(_BLOCK, draws - start)
+        bits = numpy.unpackbits(signs[start * n // 8 : (start + rows) * n // 8 + 1], count=rows * n)
+        plus[start : start + rows] = bits.reshape(rows, n).astype(numpy.float64) @ sizes
+    flipped: NDArray[numpy.float64] = 2 * plus - sizes.sum()
+    return flipped
+
+
+@lru_cache(maxsize=4)
+def _signs(draws: int, magnitude: int, seed: int) -> NDArray[numpy.uint8]:
+    """Random bits, packed: the patterns of n signs, for any n below 2 ** `magnitude`, are its first draws x n bits."""
     import numpy
 
     # RandomState, for its stream is frozen across numpy versions: the same evidence gives the same p
-    signs = numpy.random.RandomState(seed).randint(0, 2, size=(draws, len(sizes)), dtype=numpy.int8)
-    result: list[float] = ((2.0 * signs - 1.0) @ numpy.asarray(sizes)).tolist()
-    return result
+    random = numpy.random.RandomState(seed)
+    parts = (random.randint(0, 2, size=draws << 5, dtype=numpy.int8) for _ in range(1 << max(0, magnitude - 5)))
+    return numpy.concatenate([numpy.packbits(part) for part in parts])
 
 
 def sign_flip_test(
@@ -75,19 +100,29 @@ def sign_flip_test(
     """
     if alternative not in ("two-sided", "less", "greater"):
         raise ValueError(f"alternative must be two-sided, less or greater, not {alternative!r}")
-    sizes = [float(d) for d in differences if d]
-    if not sizes:
+    import numpy
+
+    sizes = numpy.array(differences, numpy.float64)
+    sizes = sizes[sizes != 0]
+    if not len(sizes):
         return 1.0
-    seen = math.fsum(sizes)
-    slack = _ROUNDING * math.fsum(map(abs, sizes))
-    sums = _flipped_sums(sizes, draws, seed)
-    if alternative == "two-sided":
-        hits = sum(abs(total) >= abs(seen) - slack for total in sums)
-    elif alternative == "greater":
-        hits = sum(total >= seen - slack for total in sums)
-    else:
-        hits = sum(total <= seen + slack for total in sums)
-    return hits / len(sums) if len(sizes) <= _EXACT_FLIPS else (hits + 1) / (len(sums) + 1)
+    if alternative == "less" or (alternative == "two-sided" and sizes.sum() < 0):
+        sizes = -sizes
+    seen = float(sizes.sum() - _ROUNDING * numpy.abs(sizes).sum())
+    exact = len(sizes) <= _EXACT_FLIPS
+    if not exact and seen > math.sqrt(-2 * math.log(_NEVER / 2 / draws) * float(sizes @ sizes)):
+        return 1 / (draws + 1)  # by Hoeffding's inequality (1963) no draw is as extreme
+    hits, patterns = _hits(sizes.tobytes(), seen, alternative == "two-sided", draws, seed)
+    return hits / patterns if exact else (hits + 1) / (patterns + 1)
+
+
+@lru_cache(maxsize=128)
+def _hits(sizes: bytes, seen: float, two_sided: bool, draws: int, seed: int) -> tuple[int, int]:
+    """How many sign patterns have a sum of at least `seen`, or as far from zero if `two_sided`; and of how many."""
+    import numpy
+
+    sums = _flipped_sums(numpy.frombuffer(sizes), draws, seed)
+    return int(((numpy.abs(sums) if two_sided else sums) >= seen).sum()), len(sums)
 
 
 def paired_difference(a: Mapping[str, float], b: Mapping[str, float], confidence: float = 0.95) -> PairedDifference:
@@ -95,7 +130,8 @@ def paired_difference(a: Mapping[str, float], b: Mapping[str, float], confidence
 
     Documents that only one of them has do not enter; the order of the mappings does not matter.
     """
-    differences = [a[document] - b[document] for document in sorted(a.keys() & b.keys())]
+    common = sorted([document for document in a if document in b])  # at once where `a` is in order
+    differences = [a[document] - b[document] for document in common]
     mean = mean_interval(differences, confidence)
     return PairedDifference(
         mean=mean.value,
@@ -103,7 +139,7 @@ def paired_difference(a: Mapping[str, float], b: Mapping[str, float], confidence
         high=mean.high,
         p=sign_flip_test(differences) if differences else None,
         n=len(differences),
-        changed=sum(1 for d in differences if d),
+        changed=len(differences) - differences.count(0.0),
     )
 
 

@@ -1,0 +1,97 @@
+"""What makes large campaigns bearable changes nothing in them: sharing out, remembering, and not drawing."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import statistics
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from harness.evidence import DocumentRecord, read_evidence
+from harness.results import Scorer, cell_results
+from harness.statistics import ratio_interval, ratio_interval_of, sign_flip_test, standard_deviation
+from reports.render import render_campaign
+from tests import report_evidence as evidence
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    return {p.relative_to(folder).as_posix(): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+
+
+@pytest.mark.slow
+def test_processes_change_no_byte(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked, logs = evidence.documents(6), []
+    for name, skill in (("one", 0.9), ("two", 0.6)):
+        cell = evidence.candidate("ocr-rules", asked, skill=skill, seconds=1.0, base=600 * evidence.MIB)
+        logs.append(evidence.write(tmp_path / name / "evidence.jsonl", [*evidence.opening(asked), *cell]))
+    rendering = importlib.import_module("reports.render")
+    monkeypatch.setattr(rendering, "allowed_cores", lambda: 2)
+    apart = render_campaign(logs, tmp_path / "apart")
+    monkeypatch.setattr(rendering, "_LARGE", 0)
+    shared = render_campaign(logs, tmp_path / "shared")
+    assert files(tmp_path / "shared") == files(tmp_path / "apart")
+    assert shared.summary == apart.summary
+
+
+def test_a_scorer_that_knows_other_logs_scores_the_same(tmp_path: Path) -> None:
+    scorer = Scorer()
+    for count in (5, 12):
+        log = read_evidence(evidence.write(tmp_path / f"{count}.jsonl", evidence.standard(count)))
+        found, fresh = cell_results(log, scorer), cell_results(log)
+        assert {c: (r.responses, r.scores) for c, r in found.items()} == {
+            c: (r.responses, r.scores) for c, r in fresh.items()
+        }
+
+
+def test_a_scorer_forgets_where_the_truth_is_another() -> None:
+    scorer = Scorer()
+    for total, right in (("$1.00", 1), ("$2.00", 0), ("$1.00", 1)):
+        _, score = scorer(DocumentRecord(document="a", truth={"TOTAL": total}), "TOTAL: $1.00")
+        assert score is not None
+        assert score.counts.correct == right
+
+
+def test_what_no_draw_reaches_need_not_be_drawn() -> None:
+    random = Random(5)
+    for shift, certain in ((0.1, False), (0.3, False), (2.0, True)):
+        differences = [random.gauss(shift, 1) for _ in range(300)]
+        p = sign_flip_test(differences, draws=2000)
+        assert p == sign_flip_test([-d for d in differences], draws=2000)
+        assert (p == 1 / 2001) is certain or not certain
+        assert p == drawn(differences, 2000)
+
+
+def drawn(differences: list[float], draws: int) -> float:
+    """The test in its plainest form."""
+    import numpy
+
+    signs = numpy.random.RandomState(0).randint(0, 2, size=(draws, len(differences)), dtype=numpy.int8)
+    sums = (2.0 * signs - 1.0) @ numpy.array(differences)
+    return (int((abs(sums) >= abs(sum(differences)) * (1 - 1e-9)).sum()) + 1) / (draws + 1)
+
+
+def test_sums_of_many_are_exact_to_the_last_digit() -> None:
+    random = Random(6)
+    for n in (2, 7, 500):
+        values = [random.choice([0.0, 1e-9, random.random(), random.gauss(0, 1e6)]) for _ in range(n)]
+        assert standard_deviation(values) == statistics.stdev(values)
+    weights = {(1, 3): 700, (2.5, 4): 41, (0, 1): 1, (0, 0): 9}
+    pairs = [pair for pair, times in weights.items() for _ in range(times)]
+    assert ratio_interval_of(weights) == ratio_interval([n for n, _ in pairs], [d for _, d in pairs])
+
+
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity"])
+def test_a_line_with_a_number_that_is_none_is_damaged(tmp_path: Path, number: str) -> None:
+    path = evidence.write(tmp_path / "evidence.jsonl", evidence.standard(4))
+    reading = json.loads(path.read_text().splitlines()[-5 - len(evidence.GATES)])
+    assert reading["record"] == "reading"
+    with path.open("a") as file:
+        file.write(
+            json.dumps({**reading, "document": "new", "latency_s": 0}).replace('latency_s": 0', f'latency_s": {number}')
+        )
+    found = read_evidence(path)
+    assert found.skipped_lines == 1
+    assert not any("new" in readings for readings in found.readings.values())
