@@ -80,7 +80,8 @@ def common_documents(cell: CellResult, reference: CellResult) -> Sequence[str]:
     changed = [
         d
         for d in common
-        if (cell.documents[d].image_sha256, cell.documents[d].truth)
+        if cell.documents[d] is not reference.documents[d]
+        and (cell.documents[d].image_sha256, cell.documents[d].truth)
         != (reference.documents[d].image_sha256, reference.documents[d].truth)
     ]
     if changed:
@@ -122,7 +123,7 @@ def _flips(right: CellResult, wrong: CellResult, documents: Sequence[str]) -> Ma
     found: dict[str, list[str]] = {}
     for document in (d for d in documents if d in right.scores and d in wrong.scores):
         ours, others = right.scores[document], wrong.scores[document]
-        if ours.outcomes == others.outcomes:
+        if ours is others or ours.outcomes == others.outcomes:
             continue
         for name, score in ours.fields.items():
             if score.outcome in _RIGHT and others.fields[name].outcome not in _RIGHT:

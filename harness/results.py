@@ -18,7 +18,7 @@ from harness.ledger import VramLedger, peak_vram, vram_ledgers
 from harness.metrics import METRICS, Metric, Status, measured, not_measured
 from harness.responses import ParsedResponse, parse_response
 from harness.scoring import DocumentScore, document_f1, rates, rates_by, score_document
-from harness.statistics import Estimate, mean_interval, quantile_interval, ratio_interval, standard_deviation
+from harness.statistics import Aligned, Estimate, mean_interval, quantile_interval, ratio_interval, standard_deviation
 
 __all__ = ["MINIMUM_MEMORY_SAMPLES", "CellResult", "Scorer", "cell_results", "memory_samples", "result_of"]
 
@@ -170,6 +170,11 @@ class CellResult:
         return {d: log(r.latency_s) for d, r in self.clean.items() if r.latency_s is not None and r.latency_s > 0}
 
     @cached_property
+    def seconds(self) -> Mapping[str, float]:
+        """What each `clean` answer took; of a batch, its share."""
+        return {d: r.latency_s / r.batch_size for d, r in self.clean.items() if r.latency_s}
+
+    @cached_property
     def energy_sensor(self) -> str | None:
         """`counter` or `power`, whichever the energy of the documents was taken from; None without energy."""
         uses = [use for r in self.clean.values() for use in r.devices]
@@ -187,14 +192,19 @@ class CellResult:
                 found[document] = sum(joules or 0.0 for joules in used) / reading.batch_size
         return found
 
-    def for_comparison(self, cell: str, documents: Mapping[str, DocumentRecord]) -> CellResult:
+    def for_comparison(
+        self, cell: str, documents: Mapping[str, DocumentRecord], places: Mapping[str, int]
+    ) -> CellResult:
         """The same under another name, without its answers: what comparisons ask of them is worked out and kept.
 
-        So the cells of many logs have room in memory. `documents` may be bare.
+        So the cells of many logs have room in memory. `documents` may be bare; `places` numbers them by name, from 0.
         """
         kept = replace(self, cell=cell, documents=documents, readings={}, responses={}, scores={})
-        for name in ("answered", "scored", "_metrics", "_document_f1", "log_latencies", "energy_sensor", "joules"):
-            kept.__dict__[name] = getattr(self, name)  # where cached_property keeps them
+        found = {name: getattr(self, name) for name in ("answered", "_metrics", "energy_sensor")}
+        found["scored"] = self.answered if self.scored == self.answered else self.scored
+        for name in ("_document_f1", "log_latencies", "joules"):
+            found[name] = Aligned(places, getattr(self, name))
+        kept.__dict__.update(found)  # where cached_property keeps them
         return kept
 
     def groups(self, attribute: str) -> Mapping[str, Sequence[str]]:

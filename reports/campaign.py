@@ -69,12 +69,14 @@ class Log:
     @classmethod
     def of(cls, label: str, summary: Summary) -> Log:
         """What a campaign says of a log; it holds on to none of its readings."""
-        asked: dict[tuple[str, ...], dict[str, DocumentRecord]] = {}
+        asked: dict[tuple[str, ...], tuple[dict[str, DocumentRecord], dict[str, int]]] = {}
         results = {}
         for cell, result in ((c.cell, c.result) for c in summary.candidates):
             names = tuple(result.documents)
-            bare = asked.setdefault(names, {d: DocumentRecord(document=d, truth={}) for d in names})
-            results[cell] = result.for_comparison(f"{label}: {cell}", bare)
+            if names not in asked:
+                bare = {d: DocumentRecord(document=d, truth={}) for d in names}
+                asked[names] = bare, {d: place for place, d in enumerate(sorted(names))}
+            results[cell] = result.for_comparison(f"{label}: {cell}", *asked[names])
         return cls(
             label=label,
             run=summary.run,

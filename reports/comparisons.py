@@ -21,10 +21,13 @@ __all__ = [
     "compare_all",
     "compare_at_worst",
     "oriented",
+    "too_many",
     "unanswered_beside",
 ]
 
 SIGNIFICANCE = 0.05
+_VALUES = 200_000
+"""Documents times pairs of candidates, of which every one is compared."""
 _PAIRS = 3
 """So many pairs of candidates are all shown; of more, those with the leader."""
 
@@ -128,7 +131,7 @@ def _compared(metric: str, a: str, b: str, first: Mapping[str, float], second: M
 
 def compare_at_worst(a: CellResult, b: CellResult) -> Comparison:
     """F1 of `a` against `b`, each document that only `b` answered counting 0 for `a`: a bound, never a score."""
-    other, own = b.document_f1(), a.document_f1()
+    other, own = dict(b.document_f1().items()), dict(a.document_f1().items())
     bound = {d: own.get(d, 0.0) for d in other if d in own or (d in a.documents and d not in a.scored)}
     return _difference(a.cell, b.cell, paired_difference(bound, other))
 
@@ -153,26 +156,37 @@ def unanswered_beside(a: CellResult, b: CellResult) -> int:
     return sum(d in a.documents for d in b.answered - a.answered)
 
 
-def oriented(comparisons: Sequence[Comparison], metric: str, a: str, b: str) -> Comparison:
-    """The comparison of `a` against `b` among `comparisons`, which may hold it the other way round."""
+def oriented(comparisons: Sequence[Comparison], metric: str, a: str, b: str) -> Comparison | None:
+    """The comparison of `a` against `b` among `comparisons`, which may hold it the other way round, or not at all."""
     for c in comparisons:
         if c.metric == metric and (c.a, c.b) == (a, b):
             return c
         if c.metric == metric and (c.a, c.b) == (b, a):
             return c.reversed
-    raise LookupError(f"no comparison of {a} and {b} on {metric}")
+    return None
 
 
-def compare_all(candidates: Sequence[CellResult]) -> Sequence[Comparison]:
-    """Every pair of candidates, in order, on F1 and then on latency, unless their output lengths were fixed unlike."""
+def too_many(candidates: Sequence[CellResult]) -> bool:
+    """Whether comparing every pair of candidates takes long: then those of leaders are, which report.md tells."""
+    return math.comb(len(candidates), 2) * max((len(c.readings) for c in candidates), default=0) > _VALUES
+
+
+def compare_all(
+    candidates: Sequence[CellResult], leaders: Mapping[str, str | None] | None = None
+) -> Sequence[Comparison]:
+    """Every pair of candidates, in order, on F1 and then on latency, unless their output lengths were fixed unlike.
+
+    With `leaders`, by metric, only the pairs of a metric's leader.
+    """
     scored = [c for c in candidates if c.scores]
+    only = leaders or {}
     found: list[Comparison] = []
     for metric, cells in (("f1", scored), ("latency_s", candidates)):
         values = {c.cell: _values(metric, c) for c in cells}
         found += [
             _compared(metric, a.cell, b.cell, values[a.cell], values[b.cell])
             for a, b in itertools.combinations(cells, 2)
-            if metric == "f1" or a.fixed_length == b.fixed_length
+            if (metric == "f1" or a.fixed_length == b.fixed_length) and only.get(metric) in (None, a.cell, b.cell)
         ]
     return found
 

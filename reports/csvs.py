@@ -83,9 +83,9 @@ def _unescaped(cell: str) -> str:
     return _ESCAPED.sub(r"\1", text)
 
 
-def _inert(value: Any) -> Any:
+def _inert(value: str) -> str:
     """A spreadsheet would run text that begins like a formula: such text gets an apostrophe before it."""
-    if isinstance(value, str) and value[:1] in ("=", "@", "+", "-", "\t", "\r") and not _SIGNED.fullmatch(value):
+    if value[:1] in ("=", "@", "+", "-", "\t", "\r") and not _SIGNED.fullmatch(value):
         return f"'{value}" if value not in ("-", "+") else value
     return value
 
@@ -94,7 +94,7 @@ def to_csv(rows: Iterable[Sequence[Any]]) -> bytes:
     """UTF-8, RFC 4180 quoting, LF; None is an empty field."""
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerows([_inert(value) for value in row] for row in rows)
+    writer.writerows([_inert(value) if isinstance(value, str) else value for value in row] for row in rows)
     return buffer.getvalue().encode("utf-8", "backslashreplace")
 
 

@@ -107,6 +107,7 @@ def _summary(summary: Summary, drawn: Mapping[str, str]) -> str:
     pairs = against_leaders(summary.comparisons, {w.metric: w.leader for w in summary.winners})
     compared = tables.comparisons_table(pairs) if pairs else ""
     some = len(pairs) < len(summary.comparisons)
+    every = "" if summary.only_leaders else "; report.json has every pair"
     return _section(
         "Summary",
         answers,
@@ -115,8 +116,8 @@ def _summary(summary: Summary, drawn: Mapping[str, str]) -> str:
         verdicts,
         _unsettled(gates) if len(gates) > _GATES else tables.gates_table(gates) if gates else "",
         "### Candidates against each other\n" if compared else "",
-        "Each against the one with the best value, p adjusted (Holm) for their number; report.json has every pair.\n"
-        if compared and some
+        f"Each against the one with the best value, p adjusted (Holm) for their number{every}.\n"
+        if compared and (some or summary.only_leaders)
         else "",
         compared,
     )

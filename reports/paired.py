@@ -30,19 +30,19 @@ def compare_on(metric: str, a: CellResult, b: CellResult) -> Comparison:
     if metric in ("f1", "latency_s"):
         return compare(metric, a, b)
     if metric == "latency_cv":
-        first, second = _seconds(a), _seconds(b)
+        first, second = a.seconds, b.seconds
         common = sorted(first.keys() & second.keys())
         parts = [_log_variation({d: seconds[d] for d in common}) for seconds in (first, second)]
         return _compared(metric, Scale.RATIO, a, b, *parts)
     if metric == "docs_per_min":
-        return _compared(metric, Scale.RATIO, a, b, *(_log(_seconds(r)) for r in (a, b)))
+        return _compared(metric, Scale.RATIO, a, b, *(_log(r.seconds) for r in (a, b)))
     return _compared(metric, Scale.DIFFERENCE, a, b, *(_DIFFERENCES[metric](r) for r in (a, b)))
 
 
 def cost_ratio(a: CellResult, b: CellResult, hourly: Mapping[str, float]) -> Comparison:
     """What a document costs by the time it takes: both cells' prices of an hour by name, above 0, taken as exact."""
     rates = [math.log(hourly[r.cell]) for r in (a, b)]
-    costs = [{d: s + rate for d, s in _log(_seconds(r)).items()} for r, rate in zip((a, b), rates, strict=True)]
+    costs = [{d: s + rate for d, s in _log(r.seconds).items()} for r, rate in zip((a, b), rates, strict=True)]
     return _compared(COST, Scale.RATIO, a, b, *costs)
 
 
@@ -71,11 +71,6 @@ def _compared(
         n=found.n,
         changed=found.changed,
     )
-
-
-def _seconds(result: CellResult) -> Mapping[str, float]:
-    """What a document takes; of a batch, its share."""
-    return {d: r.latency_s / r.batch_size for d, r in result.clean.items() if r.latency_s}
 
 
 def _log(seconds: Mapping[str, float]) -> Mapping[str, float]:

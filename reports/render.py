@@ -10,6 +10,8 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path, PurePosixPath
+from shutil import copyfile
+from tempfile import TemporaryDirectory
 from urllib.parse import quote
 
 from harness.deployment.prices import Prices
@@ -35,6 +37,8 @@ from reports.terminal import summary_lines
 
 __all__ = ["FILES", "RenderedReport", "render", "render_campaign"]
 
+_Made = tuple[Log, Mapping[str, Path], Sequence[str]]
+"""What the campaign says of a log; by its own report's files, where their content waits; its lines for a terminal."""
 FILES = "files.json"
 """What the last rendering wrote into a folder, so that the next one removes what it does not write again."""
 _LARGE = 50_000_000
@@ -80,8 +84,8 @@ def _report(
     summary: Summary, log: Path, out: Path, images: Path | None, prices: Prices | None
 ) -> tuple[Mapping[str, bytes], Sequence[str]]:
     """The files of a report by their paths below `out`, and its lines for a terminal."""
-    figures = draw_figures(summary)
     decisions = decide(summary, prices=prices)
+    figures = draw_figures(summary, decisions.routed)
     markdown = report_markdown(summary, figures, _link(log, out), decisions)
     files = {
         "report.md": _encode(markdown),
@@ -103,7 +107,13 @@ def render_campaign(
     """
     if len({log.resolve() for log in logs}) < len(logs):
         raise EvidenceError("a log was given twice; give each once")
-    made = _reports(list(zip(labels(logs), logs, strict=True)), out, images, prices)
+    with TemporaryDirectory(prefix="docvlm-report-") as staging:  # in memory, the files of many logs take much room
+        made = _reports(list(zip(labels(logs), logs, strict=True)), out, Path(staging), images, prices)
+        return _campaign(made, out)
+
+
+def _campaign(made: Sequence[_Made], out: Path) -> RenderedReport:
+    """Write the report over all logs, and those of each that were made."""
     over_all = campaign([log for log, _, _ in made])
     figures = _campaign_figures(over_all.grids)
     drawn = {f.name: f"![{escape(f.title)}](figures/{f.name}.png)\n\n*{escape(f.caption, 1000)}*\n" for f in figures}
@@ -126,21 +136,17 @@ def render_campaign(
     return _rendered(out, files, told, [path for part in parts for path in part.paths])
 
 
-_Made = tuple[Log, Mapping[str, bytes], Sequence[str]]
-"""What the campaign says of a log; the files of the log's own report, and its lines for a terminal."""
-
-
 def _reports(
-    logs: Sequence[tuple[str, Path]], out: Path, images: Path | None, prices: Prices | None
+    logs: Sequence[tuple[str, Path]], out: Path, staging: Path, images: Path | None, prices: Prices | None
 ) -> Sequence[_Made]:
     """The report of each log, by label and path, in order; large ones are shared out to a process for each core."""
     size = sum(path.stat().st_size for _, path in logs if path.exists())
     processes = min(len(logs), allowed_cores()) if size > _LARGE else 1
     if processes < 2:
-        return _share(logs, out, images, prices)
+        return _share(logs, out, staging, images, prices)
     shares = [logs[i::processes] for i in range(processes)]
     with ProcessPoolExecutor(processes, mp_context=get_context("spawn"), initializer=_start) as pool:
-        waiting = [pool.submit(_share, share, out, images, prices) for share in shares]
+        waiting = [pool.submit(_share, share, out, staging, images, prices) for share in shares]
         made = {log.label: (log, files, lines) for part in waiting for log, files, lines in part.result()}
     return [made[label] for label, _ in logs]
 
@@ -150,20 +156,32 @@ def _start() -> None:
     gc.disable()  # a log's records are many and none is garbage: looking through them again and again takes long
 
 
-def _share(logs: Sequence[tuple[str, Path]], out: Path, images: Path | None, prices: Prices | None) -> Sequence[_Made]:
+def _share(
+    logs: Sequence[tuple[str, Path]], out: Path, staging: Path, images: Path | None, prices: Prices | None
+) -> Sequence[_Made]:
     """One process's share: what several logs answered alike is scored once."""
     scorer, found = Scorer(), list[_Made]()
     for label, path in logs:
         summary = summarise(read_evidence(path), scorer)
-        found.append((Log.of(label, summary), *_report(summary, path, out / label, images, prices)))
-        del summary
+        files, lines = _report(summary, path, out / label, images, prices)
+        found.append((Log.of(label, summary), _staged(files, staging / label), lines))
+        del summary, files
         gc.collect()
     return found
 
 
-def _rendered(
-    out: Path, files: Mapping[str, bytes], summary: Sequence[str], more: Sequence[Path] = ()
-) -> RenderedReport:
+def _staged(files: Mapping[str, bytes], folder: Path) -> Mapping[str, Path]:
+    """Lay the files of a report down where nobody looks for them, until all logs are read."""
+    try:
+        for name, content in files.items():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (folder / name).write_bytes(content)
+    except OSError as error:
+        raise EvidenceError(f"{error.filename or folder}: cannot write the report: {error.strerror}") from error
+    return {name: folder / name for name in files}
+
+
+def _rendered(out: Path, files: Collection[str], summary: Sequence[str], more: Sequence[Path] = ()) -> RenderedReport:
     def under(folder: str) -> Sequence[Path]:
         return [out / name for name in files if name.startswith(f"{folder}/")]
 
@@ -194,10 +212,10 @@ def _campaign_figures(grids: Sequence[Grid]) -> Sequence[Figure]:
     return found
 
 
-def _write(out: Path, files: Mapping[str, bytes], *, also: Sequence[str] = ()) -> None:
+def _write(out: Path, files: Mapping[str, bytes | Path], *, also: Sequence[str] = ()) -> None:
     """Write `files` by their paths below `out`, and remove what an earlier rendering wrote that is not among them.
 
-    `also`: what was written already and stays.
+    A content may be the path of a file that has it. `also`: what was written already and stays.
     """
     names = sorted({*files, *also})
     try:
@@ -211,7 +229,10 @@ def _write(out: Path, files: Mapping[str, bytes], *, also: Sequence[str] = ()) -
         (out / FILES).write_text(json.dumps(names, indent=1) + "\n", encoding="utf-8")
         for name, content in files.items():
             (out / name).parent.mkdir(exist_ok=True)
-            (out / name).write_bytes(content)
+            if isinstance(content, Path):
+                copyfile(content, out / name)
+            else:
+                (out / name).write_bytes(content)
     except OSError as error:
         raise EvidenceError(f"{error.filename or out}: cannot write the report: {error.strerror}") from error
 

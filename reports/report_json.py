@@ -45,6 +45,7 @@ def report_json(summary: Summary, decisions: Decisions | None = None) -> str:
         "cells": [_cell(c) for c in summary.cells],
         "gates": [asdict(g) for g in summary.evidence.gates],
         "comparisons": [asdict(c) for c in summary.comparisons],
+        **({"comparisons_are_of": "the leader of each metric"} if summary.only_leaders else {}),
         "winners": [asdict(w) for w in summary.winners],
         "published": published_json(summary),
         "recommendations": recommendations_json(decided.recommended),

@@ -17,17 +17,19 @@ from harness.results import CellResult, Scorer, cell_results
 from harness.schema import FIELD_NAMES, FIELDS, Category
 from harness.scoring import counts, counts_by_field
 from harness.scoring.outcomes import Counts
-from reports.comparisons import Comparison, compare_all
+from reports.comparisons import Comparison, compare_all, too_many
 from reports.identity import identity_of
 from reports.recovery import Recovery, recoveries
 from reports.repeats import Repeat, repeats
 from reports.throughput import SweepStep, sweep_steps
-from reports.winners import Winner, winners
+from reports.winners import Winner, leaders, winners
 
 __all__ = ["GROUP_METRICS", "CellSummary", "Slice", "Summary", "by_length", "by_model", "summarise"]
 
 GROUP_METRICS = tuple(METRICS)[: tuple(METRICS).index("latency_s") + 1]
 """What is told of each stratum and document kind: quality and the median latency."""
+_LARGE = 20_000
+"""Answers."""
 _DETAILED = 4
 """With more cells than this, details are of one precision of each model: nobody reads ten tables of fields."""
 
@@ -110,6 +112,8 @@ class Summary:
     """Runs made only to be compared with a candidate: in batches, or once more."""
     sweeps: Sequence[SweepStep]
     """Steps of batch sweeps."""
+    only_leaders: bool = False
+    """Whether `comparisons` holds the pairs of each metric's leader alone: of many cells and documents."""
 
     @property
     def candidates(self) -> Sequence[CellSummary]:
@@ -139,6 +143,11 @@ class Summary:
             mode = reference_mode(modes)
             chosen[model] = single[0] if mode is None else modes[mode]
         return list(chosen.values())
+
+    @property
+    def is_large(self) -> bool:
+        """Whether there are so many answers that figures draw fewer cells and points of them, and say so."""
+        return sum(len(c.result.readings) for c in self.cells) > _LARGE
 
     @property
     def run(self) -> RunRecord | None:
@@ -231,12 +240,15 @@ def summarise(evidence: Evidence, scorer: Scorer | None = None) -> Summary:
     every = list(cell_results(evidence, scorer).values())
     results = [r for role in (Role.CANDIDATE, Role.CONTROL) for r in every if r.role is role]
     candidates = [r for r in results if r.role is Role.CANDIDATE]
-    comparisons = compare_all([r for r in candidates if r.answered])
+    answered = [r for r in candidates if r.answered]
+    only_leaders = too_many(answered)
+    comparisons = compare_all(answered, leaders(candidates, ("f1", "latency_s")) if only_leaders else None)
     return Summary(
         evidence=evidence,
         evidence_sha256=_sha256(evidence.path),
         cells=[_summarise_cell(r) for r in results],
         comparisons=comparisons,
+        only_leaders=only_leaders,
         winners=winners(candidates, comparisons),
         recoveries=recoveries(candidates),
         repeats=repeats(every),

@@ -12,7 +12,7 @@ from reports.comparisons import Comparison, Scale, adjusted, compare_at_worst, o
 from reports.formatting import format_value
 from reports.paired import COST, compare_on, energy_sensor
 
-__all__ = ["Winner", "decide", "describe", "winners"]
+__all__ = ["Winner", "decide", "describe", "leaders", "winners"]
 
 _QUESTIONS = {
     "f1": "Best quality",
@@ -43,15 +43,31 @@ class Winner:
     """The cell with the best value, winner or not."""
 
 
+def leaders(candidates: Sequence[CellResult], metrics: Sequence[str]) -> Mapping[str, str | None]:
+    """By metric, the cell with the best value, which `winners` compares with the others; None with fewer than two."""
+    values = _common_metrics(candidates)
+    found = {}
+    for metric in metrics:
+        ranked, _ = _comparable(metric, candidates, {c: m[metric] for c, m in values.items()})
+        found[metric] = ranked[0].cell if len(ranked) > 1 else None
+    return found
+
+
+def _common_metrics(candidates: Sequence[CellResult]) -> Mapping[str, Mapping[str, Metric]]:
+    """By cell, over the documents that all were asked to read."""
+    common = set.intersection(*(set(r.documents) for r in candidates)) if candidates else set()
+    return {r.cell: r.metrics(common) for r in candidates}
+
+
 def winners(candidates: Sequence[CellResult], comparisons: Sequence[Comparison]) -> Sequence[Winner]:
     """Answer each question: a winner is ahead of every other candidate by more than chance explains.
 
-    Candidates are ranked on the documents that all of them were asked to read. `comparisons` holds every pair of
-    candidates with answers; the leader's are one family, adjusted by Holm's method. Times and energy are ranked among
+    Candidates are ranked on the documents that all of them were asked to read. `comparisons` saves making those again
+    that it holds; the leader's are one family, adjusted by Holm's method. Times and energy are ranked among
     cells of one output length, and of none whose device was disturbed.
     """
     common = set.intersection(*(set(r.documents) for r in candidates)) if candidates else set()
-    metrics = {r.cell: r.metrics(common) for r in candidates}
+    metrics = _common_metrics(candidates)
     parts = any(len(r.documents) > len(common) for r in candidates)
     over = f" on the {len(common)} documents that all of them read" if parts else ""
     accelerated = any(load.device != "cpu" for r in candidates for load in r.loads)
@@ -116,10 +132,10 @@ def _pairs(
 ) -> Sequence[Comparison | None]:
     if metric in _SINGLE:
         return [None] * len(others)
-    if compared is None and any(c.metric == metric for c in comparisons):
-        return adjusted([oriented(comparisons, metric, leader.cell, r.cell) for r in others])
-    make = compared or (lambda a, b: compare_on(metric, a, b))
-    return adjusted([make(leader, r) for r in others])
+    if compared is not None:
+        return adjusted([compared(leader, r) for r in others])
+    known = [oriented(comparisons, metric, leader.cell, r.cell) for r in others]
+    return adjusted([c or compare_on(metric, leader, r) for c, r in zip(known, others, strict=True)])
 
 
 def _names(names: Sequence[str]) -> str:

@@ -26,7 +26,7 @@ MIB = evidence.MIB
 def _no_figures_of_single_logs():
     """They have tests of their own, and take most of the time."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(importlib.import_module("reports.render"), "draw_figures", lambda summary: [])
+        patch.setattr(importlib.import_module("reports.render"), "draw_figures", lambda summary, routed=None: [])
         yield
 
 

@@ -12,8 +12,17 @@ import pytest
 
 from harness.evidence import DocumentRecord, read_evidence
 from harness.results import Scorer, cell_results
-from harness.statistics import ratio_interval, ratio_interval_of, sign_flip_test, standard_deviation
+from harness.statistics import (
+    Aligned,
+    paired_difference,
+    ratio_interval,
+    ratio_interval_of,
+    sign_flip_test,
+    standard_deviation,
+)
 from reports.render import render_campaign
+from reports.report_json import report_json
+from reports.summary import summarise
 from tests import report_evidence as evidence
 
 
@@ -81,6 +90,35 @@ def test_sums_of_many_are_exact_to_the_last_digit() -> None:
     weights = {(1, 3): 700, (2.5, 4): 41, (0, 1): 1, (0, 0): 9}
     pairs = [pair for pair, times in weights.items() for _ in range(times)]
     assert ratio_interval_of(weights) == ratio_interval([n for n, _ in pairs], [d for _, d in pairs])
+
+
+def test_aligned_values_compare_like_plain_ones() -> None:
+    random, names = Random(7), [f"{i:03}" for i in range(300)]
+    a, b = ({n: random.random() for n in names if random.random() < 0.9} for _ in range(2))
+    places = {n: i for i, n in enumerate(names)}
+    assert dict(Aligned(places, a).items()) == a
+    assert len(Aligned(places, a)) == len(a)
+    assert paired_difference(Aligned(places, a), Aligned(places, b)) == paired_difference(a, b)
+
+
+def test_of_many_pairs_those_of_the_leader_are_compared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = evidence.documents(12)
+    cells = [
+        record
+        for name, skill in (("one", 0.9), ("two", 0.6), ("three", 0.3))
+        for record in evidence.candidate(name, asked, skill=skill, seconds=1.0, base=600 * evidence.MIB)
+    ]
+    log = read_evidence(evidence.write(tmp_path / "evidence.jsonl", [*evidence.opening(asked), *cells]))
+    whole = summarise(log)
+    monkeypatch.setattr(importlib.import_module("reports.comparisons"), "_VALUES", 0)
+    found = summarise(log)
+    assert found.only_leaders
+    assert not whole.only_leaders
+    assert found.winners == whole.winners
+    leaders = {w.metric: w.leader for w in whole.winners}
+    assert found.comparisons == [c for c in whole.comparisons if leaders[c.metric] in (c.a, c.b)]
+    assert len(found.comparisons) < len(whole.comparisons)
+    assert "comparisons_are_of" in json.loads(report_json(found))
 
 
 @pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity"])

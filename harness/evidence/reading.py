@@ -6,7 +6,7 @@ import json
 import types
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any, cast, get_args, get_origin, get_type_hints
 
@@ -220,6 +220,22 @@ def _builder(cls: Any) -> _Decoder:
     return build
 
 
+def _shared(build: _Decoder) -> _Decoder:
+    """The same record for the same JSON object of plain values, as long as few others came between."""
+
+    @lru_cache(maxsize=4096, typed=True)
+    def of(names: tuple[str, ...], *values: Any) -> Any:
+        return build(dict(zip(names, values, strict=True)))
+
+    def shared(data: dict[str, Any]) -> Any:
+        try:
+            return of(tuple(data), *data.values())
+        except TypeError:  # a value that cannot be hashed, or is of a wrong type
+            return build(data)
+
+    return shared
+
+
 def _as_they_are(hint: Any) -> frozenset[type]:
     """The types that a value of this hint may have in JSON already."""
     options = get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
@@ -235,7 +251,9 @@ def _decoder(hint: Any) -> _Decoder:
         return _decoder(inner)
     if hint in (Failure, Role):
         return cast(_Decoder, hint)
-    if hint in (MemoryPeak, Attempt, AllocatorPeak, DeviceUse):
+    if hint in (MemoryPeak, AllocatorPeak):  # most readings of a cell have the same
+        return _checked(dict, _shared(_builder(hint)))
+    if hint in (Attempt, DeviceUse):
         return _checked(dict, _builder(hint))
     if get_origin(hint) is Mapping:
         return _checked(dict, _mapping(get_args(hint)[1]))

@@ -16,6 +16,7 @@ from harness.statistics.intervals import (
     wilson_interval,
 )
 from harness.statistics.paired import (
+    Aligned,
     Alternative,
     PairedDifference,
     documents_needed,
@@ -26,6 +27,7 @@ from harness.statistics.paired import (
 )
 
 __all__ = [
+    "Aligned",
     "Alternative",
     "Estimate",
     "PairedDifference",

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from array import array
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from statistics import NormalDist, stdev
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 __all__ = [
+    "Aligned",
     "Alternative",
     "PairedDifference",
     "documents_needed",
@@ -35,6 +37,37 @@ _NEVER = 1e-12
 """Nothing is drawn when the chance that any of the draws would be as extreme as what was seen is below this."""
 _BLOCK = 64
 """Sign patterns that are summed at once: a multiple of 8, so that each block begins with a whole byte."""
+
+
+class Aligned(Mapping[str, float]):
+    """Values of documents as an array: several share their `places`, are small, and are compared fast."""
+
+    __slots__ = ("_values", "places")
+
+    def __init__(self, places: Mapping[str, int], values: Mapping[str, float]) -> None:
+        """`places` numbers all documents from 0, in name order; `values` knows some of them, and no NaN."""
+        self.places = places
+        self._values = array("d", [values.get(name, math.nan) for name in places])
+
+    def __getitem__(self, document: str) -> float:
+        value = self._values[self.places[document]]
+        if math.isnan(value):
+            raise KeyError(document)
+        return value
+
+    def __iter__(self) -> Iterator[str]:
+        return (name for name, value in zip(self.places, self._values, strict=True) if not math.isnan(value))
+
+    def __len__(self) -> int:
+        return sum(not math.isnan(value) for value in self._values)
+
+    def minus(self, other: Aligned) -> Sequence[float]:
+        """The differences over the documents that both know, in name order; both number the same documents."""
+        import numpy
+
+        found = numpy.frombuffer(self._values) - numpy.frombuffer(other._values)
+        differences: list[float] = found[~numpy.isnan(found)].tolist()
+        return differences
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,8 +163,11 @@ def paired_difference(a: Mapping[str, float], b: Mapping[str, float], confidence
 
     Documents that only one of them has do not enter; the order of the mappings does not matter.
     """
-    common = sorted([document for document in a if document in b])  # at once where `a` is in order
-    differences = [a[document] - b[document] for document in common]
+    if isinstance(a, Aligned) and isinstance(b, Aligned) and a.places == b.places:
+        differences = a.minus(b)
+    else:
+        common = sorted([document for document in a if document in b])  # at once where `a` is in order
+        differences = [a[document] - b[document] for document in common]
     mean = mean_interval(differences, confidence)
     return PairedDifference(
         mean=mean.value,

@@ -24,6 +24,7 @@ from reports.figures.style import Figure, drawing
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as Canvas
 
+    from harness.deployment.routing import Routing
     from reports.summary import Summary
 
 __all__ = ["FIGURES", "Figure", "draw_figures"]
@@ -51,12 +52,16 @@ FIGURES: Mapping[str, Callable[[Summary], tuple[Canvas, str, str] | None]] = Map
 """By file name: what draws a figure with its title and caption, or gives None where the log has nothing for it."""
 
 
-def draw_figures(summary: Summary) -> Sequence[Figure]:
-    """Draw every figure that the summary has numbers for; the same summary gives the same bytes."""
+def draw_figures(summary: Summary, routed: Routing | str | None = None) -> Sequence[Figure]:
+    """Draw every figure that the summary has numbers for; the same summary gives the same bytes.
+
+    `routed` saves working out the routing again.
+    """
     found = []
     with drawing() as to_png:
         for name, draw in FIGURES.items():
-            if (drawn := draw(summary)) is not None:
+            drawn = routing.draw_found(routed) if name == "routing" and routed is not None else draw(summary)
+            if drawn is not None:
                 canvas, title, caption = drawn
                 found.append(Figure(name=name, title=title, caption=caption, png=to_png(canvas)))
     return found

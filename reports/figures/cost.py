@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from reports.figures.style import CONTROL_GREY, PALETTE, canvas, label, rows_axis, tidy
+from reports.figures.style import CONTROL_GREY, PALETTE, canvas, few, label, rows_axis, tidy
 from reports.formatting import format_bytes, format_seconds
 from reports.summary import CellSummary, Summary, by_length
 
@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure as Canvas
 
 __all__ = ["draw_latency", "draw_memory"]
+
+_DOTS = 400
+"""Of a cell, in a large log: more cover each other."""
 
 
 def _latencies(cell: CellSummary) -> list[float]:
@@ -24,7 +27,7 @@ def _latencies(cell: CellSummary) -> list[float]:
 def draw_latency(summary: Summary) -> tuple[Canvas, str, str] | None:
     """Every document's latency, with quartiles, median and 95th percentile; None if nothing was timed."""
     cells = summary.candidates or summary.controls  # a control answers in no time: beside it nothing else is legible
-    ordered = [c for members in by_length(cells).values() for c in members]
+    ordered, some = few(summary, [c for members in by_length(cells).values() for c in members])
     found = [(c, samples) for c in ordered if (samples := _latencies(c))]
     if not found:
         return None
@@ -35,7 +38,7 @@ def draw_latency(summary: Summary) -> tuple[Canvas, str, str] | None:
     if wide:
         axes.set_xscale("log")
     for row, (cell, samples) in enumerate(found):
-        _strip(axes, row, cell, samples)
+        _strip(axes, row, cell, samples, _DOTS if summary.is_large else len(samples))
     rows_axis(axes, [f"{label(cell)}{_fixed(cell)}  n={len(samples)}" for cell, samples in found])
     axes.set_xlim(*((min(every) / 1.5, max(every) * 6) if wide else (0, max(every) * 1.35)))
     axes.xaxis.set_major_formatter(lambda value, _: _tick(value))
@@ -44,9 +47,11 @@ def draw_latency(summary: Summary) -> tuple[Canvas, str, str] | None:
     fixed = (
         "=N tokens: output length fixed, not to be compared with others. " if any(_fixed(c) for c, _ in found) else ""
     )
+    most = max(len(samples) for _, samples in found)
+    dots = f", at most {_DOTS} of a cell" if summary.is_large and most > _DOTS else ""
     caption = (
-        "Each dot is one answered document. Box: first to third quartile; line: median (p50); diamond: p95. "
-        f"{'Logarithmic scale. ' if wide else ''}{fixed}The intervals of the quantiles are in the table above."
+        f"Each dot is one answered document{dots}. Box: first to third quartile; line: median (p50); diamond: p95. "
+        f"{'Logarithmic scale. ' if wide else ''}{fixed}The intervals of the quantiles are in the table above.{some}"
     )
     return figure, "Latency per document by cell", caption
 
@@ -61,12 +66,13 @@ def _tick(seconds: float) -> str:
     return f"{1000 * seconds:g} ms" if seconds < 1 else f"{seconds:g} s"
 
 
-def _strip(axes: Axes, row: int, cell: CellSummary, samples: Sequence[float]) -> None:
+def _strip(axes: Axes, row: int, cell: CellSummary, samples: Sequence[float], most: int) -> None:
     import numpy
 
     color = CONTROL_GREY if cell.is_control else PALETTE[0]
-    spread = [row - 0.18 + 0.36 * ((i * 0.618034) % 1) for i in range(len(samples))]  # jitter without chance
-    axes.scatter(samples, spread, s=7, color=color, alpha=0.45, linewidths=0)
+    dots = samples[:: max(1, -(-len(samples) // most))]
+    spread = [row - 0.18 + 0.36 * ((i * 0.618034) % 1) for i in range(len(dots))]  # jitter without chance
+    axes.scatter(dots, spread, s=7, color=color, alpha=0.45, linewidths=0)
     first, middle, third, high = (float(q) for q in numpy.quantile(samples, (0.25, 0.5, 0.75, 0.95)))
     axes.barh(row, third - first, left=first, height=0.56, facecolor="none", edgecolor="black", linewidth=1)
     axes.plot([middle] * 2, [row - 0.28, row + 0.28], color=PALETTE[1], linewidth=2.2)
@@ -91,7 +97,7 @@ def draw_memory(summary: Summary) -> tuple[Canvas, str, str] | None:
         "load_peak_rss_bytes": ("while loading", PALETTE[5]),
         "peak_rss_bytes": ("while reading", PALETTE[0]),
     }
-    cells = summary.cells
+    cells, some = few(summary, summary.cells)
     peaks = [v for c in cells for name in phases if (v := c.metrics[name].value) is not None]
     if not peaks:
         return None
@@ -133,6 +139,6 @@ def draw_memory(summary: Summary) -> tuple[Canvas, str, str] | None:
     caption = (
         "Highest resident memory of the worker process in each phase: single maxima, so without intervals, with "
         "the number of samples. Black: the part that is not mapped from files. RSS while loading may be low because "
-        "mapped model files are read at first use."
+        f"mapped model files are read at first use.{some}"
     )
     return figure, "Peak memory by cell", caption

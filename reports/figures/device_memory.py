@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from harness.ledger import VramLedger
 from reports.device_memory import PARTS, device_memories
-from reports.figures.style import CONTROL_GREY, PALETTE, canvas, rows_axis, tidy
+from reports.figures.style import CONTROL_GREY, PALETTE, canvas, few, rows_axis, tidy
 from reports.formatting import format_bytes, shorten
 from reports.summary import Summary
 
@@ -32,7 +32,8 @@ _LOOKS = MappingProxyType(
 def draw_device_memory(summary: Summary) -> tuple[Canvas, str, str] | None:
     """A bar for each device of each cell; None if no cell used an accelerator, or nothing of it was measured."""
     rows: list[tuple[str, VramLedger]] = []
-    for memory in device_memories(summary.cells):
+    cells, some = few(summary, summary.cells)
+    for memory in device_memories(cells):
         for ledger in memory.devices:
             if ledger.nvml_total is not None or any(getattr(ledger, part) for part in PARTS):
                 device = f"  {ledger.device}" if len(memory.devices) > 1 else ""
@@ -52,6 +53,7 @@ def draw_device_memory(summary: Summary) -> tuple[Canvas, str, str] | None:
     caption = (
         "Parts of the ledger, stacked; black: the highest that the driver saw, less what was in use before the worker. "
         "Single maxima, so without intervals. A part that was not measured is not drawn, nor is a negative rest."
+        f"{some}"
     )
     return figure, "Device memory by cell and part", caption
 

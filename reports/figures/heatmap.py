@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from harness.metrics import Metric
 from harness.schema import FIELD_NAMES, FIELDS
 from reports.figures import detail
-from reports.figures.style import canvas, label, rows_axis
+from reports.figures.style import canvas, few, label, rows_axis
 from reports.formatting import spread
 from reports.summary import CellSummary, Summary
 
@@ -72,7 +72,8 @@ def draw_fields(summary: Summary) -> tuple[Canvas, str, str] | None:
     cells = summary.shown
     if len(cells) < 2 or not any(c.fields for c in cells):
         return detail.draw_cell(cells[0]) if cells else None
-    cells, left_out = (summary.detailed[:_MOST], len(cells)) if len(cells) > _MOST else (cells, 0)
+    cells, some = few(summary, cells)
+    cells, left_out = (summary.detailed[:_MOST], len(summary.shown)) if len(cells) > _MOST else (cells, 0)
     intervals = len(cells) <= _INTERVALS
     names = sorted(FIELD_NAMES, key=_category)
     tiles = [[_field_tile(c, name, intervals) for c in cells] for name in names]
@@ -97,7 +98,7 @@ def draw_fields(summary: Summary) -> tuple[Canvas, str, str] | None:
             else "Intervals are in the tables and in tables/fields.csv: small n makes them wide. "
         )
         + "A dash: not measured."
-        + (f" Drawn are {len(cells)} of {left_out} cells, one precision of each model." if left_out else "")
+        + (f" Drawn are {len(cells)} of {left_out} cells, one precision of each model." if left_out else some)
     )
     return figure, "F1 by field and cell", caption
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from harness.metrics import Metric
-from reports.figures.style import CONTROL_GREY, PALETTE, canvas, label, looks, rows_axis, tidy
+from reports.figures.style import CONTROL_GREY, PALETTE, canvas, few, label, looks, rows_axis, tidy
 from reports.formatting import format_percent, plain, spread
 from reports.summary import Slice, Summary
 
@@ -78,7 +78,7 @@ def draw_point(
 
 def draw_groups(summary: Summary) -> tuple[Canvas, str, str] | None:
     """F1 by stratum and by kind; None where the documents have neither."""
-    cells = summary.shown
+    cells, some = few(summary, summary.shown)
     panels = [
         (title, groups)
         for title, groups in (
@@ -105,7 +105,7 @@ def draw_groups(summary: Summary) -> tuple[Canvas, str, str] | None:
     who = f"{label(cells[0])}. " if len(cells) == 1 else ""
     caption = (
         f"{who}F1 over the answered documents of each group (n: documents asked of each cell). Bars: 95 % "
-        "intervals with the document as the unit; they are not adjusted for the number of groups."
+        f"intervals with the document as the unit; they are not adjusted for the number of groups.{some}"
     )
     return figure, "F1 by stratum and document kind", caption
 

@@ -15,12 +15,16 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure as Canvas
 
-__all__ = ["draw_routing"]
+__all__ = ["draw_found", "draw_routing"]
 
 
 def draw_routing(summary: Summary) -> tuple[Canvas, str, str] | None:
     """Every point of the sweep; None without a pair of cells to route between."""
-    found = summary_routing(summary)
+    return draw_found(summary_routing(summary))
+
+
+def draw_found(found: Routing | str | None) -> tuple[Canvas, str, str] | None:
+    """The same of routing that was worked out already; its prices are not drawn."""
     if not isinstance(found, Routing) or not found.points:
         return None
     figure, grid = canvas(8, 4.8)

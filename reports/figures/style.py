@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from reports.formatting import shorten
-from reports.summary import CellSummary, by_model
+from reports.summary import CellSummary, Summary, by_model
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -23,6 +23,7 @@ __all__ = [
     "Figure",
     "canvas",
     "drawing",
+    "few",
     "fills",
     "label",
     "looks",
@@ -85,6 +86,15 @@ def canvas(width: float, height: float, rows: int = 1, columns: int = 1, **optio
     figure = Canvas(figsize=(width, height))
     FigureCanvasAgg(figure)
     return figure, figure.subplots(rows, columns, squeeze=False, **options)
+
+
+def few(summary: Summary, cells: Sequence[CellSummary]) -> tuple[Sequence[CellSummary], str]:
+    """Of the cells of a figure those to draw, and a sentence on it: of a large log, one precision of each model."""
+    told = {c.cell for c in (*summary.detailed, *summary.controls)} if summary.is_large else set()
+    drawn = [c for c in cells if c.cell in told]
+    if not drawn or len(drawn) == len(cells):
+        return cells, ""
+    return drawn, f" Drawn are {len(drawn)} of {len(cells)} cells: of so large a log, one precision of each model."
 
 
 def label(cell: CellSummary, limit: int = 28) -> str:
