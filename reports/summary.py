@@ -138,7 +138,8 @@ class Summary:
             return self.shown
         chosen: dict[str, CellSummary] = {}
         for model, cells in by_model(self.shown).items():
-            single = [c for c in cells if c.identity is None or c.identity.strategy == "single"] or cells
+            own = [c for c in cells if (i := c.identity) is None or (i.strategy == "single" and not i.prompt)]
+            single = own or cells
             modes = {c.identity.quantization: c for c in single if c.identity is not None}
             mode = reference_mode(modes)
             chosen[model] = single[0] if mode is None else modes[mode]
