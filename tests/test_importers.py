@@ -517,4 +517,7 @@ def test_an_imported_log_may_be_cut_anywhere(tmp_path: Path) -> None:
     cut = tmp_path / "cut.jsonl"
     for share in (0.02, 0.3, 0.8, 0.97):
         cut.write_bytes(content[: int(share * len(content))])
-        published_parts(summarise(read_evidence(cut)))
+        found = read_evidence(cut)
+        assert found.skipped_lines <= 1, "the line that was cut"
+        titles = [part for part in published_parts(summarise(found)) if part.startswith("### ")]
+        assert len(titles) == len({claim.name for claim in found.claims}) + bool(found.aggregates)

@@ -11,7 +11,7 @@ from pathlib import Path
 from harness.cells import Cell, Role
 from harness.evidence import AggregateRecord, CellRecord, ClaimRecord, DocumentRecord, PassRecord, Record
 from harness.importers.device_runs import DeviceRun, named, read_run, run_aggregates, run_claims
-from harness.importers.sources import ImporterError, Place, cell_facts, opening, read_csv
+from harness.importers.sources import ImporterError, Place, load_record, opening, read_csv
 
 __all__ = ["import_device_benchmark"]
 
@@ -128,16 +128,7 @@ def _prompt(runs: Sequence[DeviceRun], prompts: Mapping[str, str]) -> Mapping[st
 
 def _load(cell: Cell, run: DeviceRun | None) -> CellRecord:
     told = {} if run is None else {"told_batch_size": run.batch_size, "told_max_new_tokens": run.max_new_tokens}
-    return CellRecord(
-        cell=cell.id,
-        model=cell.model,
-        quantization=cell.quantization,
-        runtime=cell.runtime,
-        device=cell.device,
-        repeat=cell.repeat,
-        role=Role.CANDIDATE,
-        facts=cell_facts(_KIND, **told),
-    )
+    return load_record(_KIND, cell, **told)
 
 
 def _run(run: DeviceRun, cell: str) -> Sequence[Record]:

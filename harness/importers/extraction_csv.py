@@ -10,8 +10,8 @@ from pathlib import Path
 from harness.cells import Cell, Role
 from harness.documents.truth import read_truth
 from harness.errors import UnknownNameError
-from harness.evidence import CellRecord, DocumentRecord, PassRecord, ReadingRecord, Record
-from harness.importers.sources import UNTOLD, ImporterError, Place, cell_facts, opening, read_csv
+from harness.evidence import DocumentRecord, PassRecord, ReadingRecord, Record
+from harness.importers.sources import UNTOLD, ImporterError, Place, load_record, opening, read_csv
 from harness.responses import render_response
 from harness.schema import field as schema_field
 from harness.schema import is_absent_in_truth
@@ -63,15 +63,7 @@ def import_extraction_csv(
         ),
         *(DocumentRecord(document=name, truth=fields) for name, fields in documents.items()),
         PassRecord(cell=cell.id, role=Role.CANDIDATE, documents=list(documents), prompt="not told"),
-        CellRecord(
-            cell=cell.id,
-            model=cell.model,
-            quantization=cell.quantization,
-            runtime=cell.runtime,
-            device=cell.device,
-            role=Role.CANDIDATE,
-            facts=cell_facts(_KIND),
-        ),
+        load_record(_KIND, cell),
         *readings.values(),
     ]
 

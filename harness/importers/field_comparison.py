@@ -13,14 +13,13 @@ from harness.documents import load_corpus
 from harness.documents.truth import read_truth
 from harness.evidence import (
     AggregateRecord,
-    CellRecord,
     ClaimRecord,
     DocumentRecord,
     PassRecord,
     ReadingRecord,
     Record,
 )
-from harness.importers.sources import UNTOLD, ImporterError, Place, cell_facts, opening, read_json
+from harness.importers.sources import UNTOLD, ImporterError, Place, load_record, opening, read_json
 from harness.metrics import METRICS
 from harness.responses import render_response
 from harness.schema import is_absent_in_truth
@@ -105,35 +104,19 @@ def _cell(cell: Cell, answers: Place, documents: Mapping[str, DocumentRecord]) -
         )
     return [
         PassRecord(cell=cell.id, role=Role.CANDIDATE, documents=list(documents), prompt="not told"),
-        CellRecord(
-            cell=cell.id,
-            model=cell.model,
-            quantization=cell.quantization,
-            runtime=cell.runtime,
-            device=cell.device,
-            role=Role.CANDIDATE,
-            facts=cell_facts(_KIND),
-        ),
+        load_record(_KIND, cell),
         *readings.values(),
     ]
 
 
 def _floor(documents: Mapping[str, DocumentRecord]) -> Sequence[Record]:
     """The control that answers N/A to everything: computed, without a time."""
-    name = "all-na"
+    cell = Cell(model="all-na", role=Role.CONTROL)
     return [
-        PassRecord(cell=name, role=Role.CONTROL, documents=list(documents), prompt="none"),
-        CellRecord(
-            cell=name,
-            model=name,
-            quantization="none",
-            runtime="eager",
-            device="cpu",
-            role=Role.CONTROL,
-            facts=cell_facts(_KIND),
-        ),
+        PassRecord(cell=cell.id, role=cell.role, documents=list(documents), prompt="none"),
+        load_record(_KIND, cell),
         *(
-            ReadingRecord(cell=name, document=d.document, text=render_response(dict.fromkeys(d.truth)))
+            ReadingRecord(cell=cell.id, document=d.document, text=render_response(dict.fromkeys(d.truth)))
             for d in documents.values()
         ),
     ]

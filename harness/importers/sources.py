@@ -14,14 +14,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from harness.cells import Cell
 from harness.errors import DocvlmError
-from harness.evidence import RunRecord
+from harness.evidence import CellRecord, RunRecord
 
 __all__ = [
     "UNTOLD",
     "ImporterError",
     "Place",
-    "cell_facts",
+    "load_record",
     "opening",
     "read_csv",
     "read_json",
@@ -176,9 +177,18 @@ def sha256_of(path: Path) -> str:
         raise ImporterError(f"{path}: cannot be read: {error.strerror}") from error
 
 
-def cell_facts(kind: str, **told: Any) -> Mapping[str, Any]:
-    """Facts of an imported cell's load record: that it was imported, and what the source tells of it."""
-    return {"imported": kind, **{name: value for name, value in told.items() if value is not None}}
+def load_record(kind: str, cell: Cell, **told: Any) -> CellRecord:
+    """The load record of an imported cell; its facts: that it was imported, and what the source tells of it."""
+    return CellRecord(
+        cell=cell.id,
+        model=cell.model,
+        quantization=cell.quantization,
+        runtime=cell.runtime,
+        device=cell.device,
+        repeat=cell.repeat,
+        role=cell.role,
+        facts={"imported": kind, **{name: value for name, value in told.items() if value is not None}},
+    )
 
 
 def opening(

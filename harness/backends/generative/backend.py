@@ -248,8 +248,8 @@ def _prepare_libraries() -> None:
 
     if (limit := os.environ.get("OMP_NUM_THREADS", "")).isdecimal():
         torch.set_num_threads(int(limit))
-    # cuDNN's attention makes a plan for each length of the cache that it has not met: 40 ms a token, three times what
-    # the token takes. Times would tell how many documents had been read before.
+    # cuDNN's attention makes a plan for each length of the cache that it has not met, which on an H200 took twice as
+    # long as the token itself: times would tell how many documents had been read before.
     torch.backends.cuda.enable_cudnn_sdp(False)
     logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # it would log a line per matrix product
     from harness.backends.generative.torchvision_schema import ensure_torchvision
