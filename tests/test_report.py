@@ -93,7 +93,7 @@ def test_rendering_twice_gives_the_same_bytes(rendered, tmp_path):
 def test_every_figure_is_a_png_that_the_markdown_shows(rendered, markdown):
     shown = re.findall(r"!\[[^\]]+\]\((figures/\w+\.png)\)", markdown)
     assert sorted(shown) == sorted(p.relative_to(rendered.markdown.parent).as_posix() for p in rendered.figures)
-    assert len(shown) == 9
+    assert len(shown) == 8
     for path in rendered.figures:
         content = path.read_bytes()
         assert content.startswith(PNG)

@@ -257,6 +257,15 @@ def test_cells_of_like_speed_are_not_routed_between(tmp_path):
     assert "no candidate takes 2 times as long" in best_pair(results, dict.fromkeys("ab", 0.5))
 
 
+def test_a_slower_cell_that_reads_no_better_is_not_called_strong(tmp_path):
+    papers = asked(4)
+    summary = summary_of(tmp_path, papers, *(cell(n, papers, seconds=s) for n, s in (("a", 1.0), ("b", 4.0))))
+    results = [c.result for c in summary.candidates]
+    assert "has the higher F1: nothing is gained" in best_pair(results, {"a": 0.5, "b": 0.5})
+    fast, strong = best_pair(results, {"a": 0.5, "b": 0.6})
+    assert (fast.cell, strong.cell) == ("a", "b")
+
+
 # --- what the report says ------------------------------------------------------------------------------------------
 
 

@@ -110,9 +110,9 @@ class _Document:
 def best_pair(candidates: Sequence[CellResult], f1: Mapping[str, float | None]) -> tuple[CellResult, CellResult] | str:
     """The fast and the strong cell worth routing between, or why there are none; `f1` is that of each cell, by name.
 
-    The strong one takes at least `SLOWER` times as long a document; of such pairs the highest F1 of the strong one
-    decides, then the highest F1 of the fast one. Only cells whose answers are scored and whose times nothing disturbed
-    take part.
+    The strong one takes at least `SLOWER` times as long a document and has the higher F1; of such pairs the highest F1
+    of the strong one decides, then the highest F1 of the fast one. Only cells whose answers are scored and whose times
+    nothing disturbed take part.
     """
     usable = [r for r in candidates if r.scores and contamination(batches(list(r.readings.values()))) is None]
     seconds = {r.cell: fmean(times) for r in usable if (times := _latencies(r))}
@@ -127,7 +127,10 @@ def best_pair(candidates: Sequence[CellResult], f1: Mapping[str, float | None]) 
     ]
     if not pairs:
         return f"no candidate takes {SLOWER:g} times as long as another: any of them could read everything"
-    _, _, fast, strong = max(pairs, key=lambda pair: pair[:2])
+    better = [pair for pair in pairs if pair[0] > pair[1]]
+    if not better:
+        return f"no candidate that takes {SLOWER:g} times as long as another has the higher F1: nothing is gained by it"
+    _, _, fast, strong = max(better, key=lambda pair: pair[:2])
     return fast, strong
 
 
