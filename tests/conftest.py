@@ -1,6 +1,11 @@
 """The project's own tests are strict: a warning is an error."""
 
+import os
+
 import pytest
+
+# Before torch is loaded: workers and the processes of -n share the cores, as in harness/worker/process.py.
+os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 
 
 def pytest_configure(config: pytest.Config) -> None:

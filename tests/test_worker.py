@@ -255,6 +255,12 @@ def test_secrets_stay_behind() -> None:
     assert passed["TRANSFORMERS_OFFLINE"] == "1"
 
 
+def test_threads_that_wait_give_way_unless_the_user_says_how_they_wait() -> None:
+    assert worker_environment({}, threads=2)["GOMP_SPINCOUNT"] == "1000"
+    assert worker_environment({"GOMP_SPINCOUNT": "7"}, threads=2)["GOMP_SPINCOUNT"] == "7"
+    assert "GOMP_SPINCOUNT" not in worker_environment({"OMP_WAIT_POLICY": "active"}, threads=2)
+
+
 def test_closing_is_prompt_final_and_repeatable(page: Path) -> None:
     worker = CellWorker(fake("Echo"), prompt="")
     worker.load()
