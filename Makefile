@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help evals test gpu test-gpu lint bench corpus clean
+.PHONY: help evals test gpu test-gpu selftest lint bench corpus clean
 
 help: ## Show this help
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
@@ -31,6 +31,9 @@ test-gpu: $(STAMP) ## Run the project's own tests that need an NVIDIA GPU
 
 bench: $(STAMP) ## Measure what the suite itself costs
 	$(BIN)/python -m pytest tests/benchmarks -s $(ARGS)
+
+selftest: $(STAMP) ## Run backends of known faults through the suite: each must light its own lamp
+	$(BIN)/python -m pytest evals/selftest $(ARGS)
 
 lint: $(STAMP) ## Check style and types
 	$(BIN)/ruff check .
