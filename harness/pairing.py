@@ -104,14 +104,16 @@ def pair(cell: CellResult, reference: CellResult, documents: Collection[str] | N
         )
     ours, theirs = (sorted(d for d in chosen if d in r.answered) for r in (cell, reference))
     both = [d for d in ours if d in reference.answered]
-    f1, reference_f1 = cell.document_f1(), reference.document_f1()
+    f1: Mapping[str, float] = cell.document_f1()
+    if len(chosen) < len(common):
+        f1 = {d: f1[d] for d in both if d in f1}
     return Pairing(
         cell=cell.cell,
         reference=reference.cell,
         documents=both,
         only_cell=[d for d in ours if d not in reference.answered],
         only_reference=[d for d in theirs if d not in cell.answered],
-        f1=paired_difference({d: f1[d] for d in both if d in f1}, reference_f1),
+        f1=paired_difference(f1, reference.document_f1()),
         right_to_wrong=_flips(reference, cell, both),
         wrong_to_right=_flips(cell, reference, both),
         differing=list(_text_differences(cell, reference, both)),

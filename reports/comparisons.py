@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from harness.results import CellResult
-from harness.statistics import PairedDifference, holm_adjusted, paired_difference
+from harness.statistics import Aligned, PairedDifference, holm_adjusted, paired_difference
 
 __all__ = [
     "SIGNIFICANCE",
@@ -91,8 +91,8 @@ class Comparison:
 def _log_times(metric: str, result: CellResult) -> Mapping[str, float]:
     if metric == "latency_s":
         return result.log_latencies
-    times = {d: r.phases.get(metric) for d, r in result.clean.items()}
-    return {d: math.log(seconds) for d, seconds in times.items() if seconds is not None and seconds > 0}
+    times = {d: r.phases.get(metric, 0) for d, r in result.clean.items()}
+    return Aligned.of(result.places, {d: math.log(seconds) for d, seconds in times.items() if seconds > 0})
 
 
 def compare(metric: str, a: CellResult, b: CellResult) -> Comparison:
@@ -131,9 +131,8 @@ def _compared(metric: str, a: str, b: str, first: Mapping[str, float], second: M
 
 def compare_at_worst(a: CellResult, b: CellResult) -> Comparison:
     """F1 of `a` against `b`, each document that only `b` answered counting 0 for `a`: a bound, never a score."""
-    other, own = dict(b.document_f1().items()), dict(a.document_f1().items())
-    bound = {d: own.get(d, 0.0) for d in other if d in own or (d in a.documents and d not in a.scored)}
-    return _difference(a.cell, b.cell, paired_difference(bound, other))
+    bound = a.document_f1().filled((d for d in a.documents if d not in a.scored), 0.0)
+    return _difference(a.cell, b.cell, paired_difference(bound, b.document_f1()))
 
 
 def _difference(a: str, b: str, found: PairedDifference) -> Comparison:

@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from harness.batching import batches
 from harness.results import CellResult
 from reports.formatting import MISSING, escape, table
 from reports.summary import CellSummary
@@ -39,21 +38,20 @@ class Contamination:
 
 def contamination_of(result: CellResult) -> Contamination | None:
     """What the driver told of a cell's requests; None if no device was watched."""
-    watched = [batch[0].devices for batch in batches(result.readings.values()) if batch[0].devices]
+    watched = [batch[0].devices for batch in result.requests if batch[0].devices]
     if not watched:
         return None
     every = [device for devices in watched for device in devices]
+    bad = [devices for devices in watched if any(d.foreign_processes or d.throttle for d in devices)]
     foreign = [n for d in every if (n := d.foreign_processes) is not None]
     clocks = [mhz for d in every if (mhz := d.sm_clock_mhz) is not None]
     return Contamination(
         cell=result.cell,
         watched=len(watched),
-        contaminated=sum(any(d.is_contaminated for d in devices) for devices in watched),
-        foreign=sum(any(d.foreign_processes for d in devices) for devices in watched) if foreign else None,
+        contaminated=sum(any(d.is_contaminated for d in devices) for devices in bad),
+        foreign=sum(any(d.foreign_processes for d in devices) for devices in bad) if foreign else None,
         most_foreign=max(foreign, default=None),
-        throttled=dict(
-            sorted(Counter(w for devices in watched for w in {w for d in devices for w in d.throttle}).items())
-        ),
+        throttled=dict(sorted(Counter(w for devices in bad for w in {w for d in devices for w in d.throttle}).items())),
         lowest_clock_mhz=min(clocks, default=None),
     )
 

@@ -6,7 +6,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from statistics import median
 from types import MappingProxyType
 
-from harness.batching import batches
 from harness.evidence import CellRecord
 from harness.results import MINIMUM_MEMORY_SAMPLES, memory_samples
 from reports.formatting import MISSING, escape, format_metric, format_seconds, table
@@ -128,7 +127,7 @@ def memory_table(cells: Sequence[CellSummary]) -> str:
     for cell in cells:
         m = cell.metrics
         peaks = [format_metric(m[n]) for n in ("peak_rss_bytes", "peak_anonymous_bytes", "peak_vram_bytes")]
-        samples = memory_samples(batch[0].memory for batch in batches(cell.result.readings.values()))
+        samples = memory_samples(batch[0].memory for batch in cell.result.requests)
         rows.append([cell_name(cell), *peaks, str(samples)])
     header = ["Cell", "Peak RSS", "of it anonymous", "Peak device memory", "Samples during inference"]
     return table(header, rows, "lr") + (

@@ -6,12 +6,13 @@ import csv
 import io
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import fields
+from dataclasses import astuple, fields
+from functools import cache
+from itertools import chain
 from typing import Any
 
 from harness.metrics import METRICS, Metric, Status
-from harness.scoring import Counts, document_f1
-from harness.scoring.outcomes import DocumentScore
+from harness.scoring import Counts, f1_of
 from reports.measures import device_name
 from reports.summary import CellSummary, Summary
 
@@ -92,9 +93,13 @@ def _inert(value: str) -> str:
 
 def to_csv(rows: Iterable[Sequence[Any]]) -> bytes:
     """UTF-8, RFC 4180 quoting, LF; None is an empty field."""
+    return _written([_inert(value) if isinstance(value, str) else value for value in row] for row in rows)
+
+
+def _written(rows: Iterable[Sequence[Any]]) -> bytes:
+    """The same of rows whose text is inert."""
     buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerows([_inert(value) if isinstance(value, str) else value for value in row] for row in rows)
+    csv.writer(buffer, lineterminator="\n").writerows(rows)
     return buffer.getvalue().encode("utf-8", "backslashreplace")
 
 
@@ -153,25 +158,29 @@ def fields_csv(summary: Summary) -> bytes:
 def documents_csv(summary: Summary) -> bytes:
     """A row for each cell and document that it was asked to read: failure, times, tokens, outcomes."""
     header = ["cell", "document", "kind", "stratum", "failure", "latency_s", "output_tokens", "stop", "calls"]
-    return to_csv([[*header, "batch_size", "parsable", "f1", *_COUNTS], *_documents(summary)])
+    return _written(chain([[*header, "batch_size", "parsable", "f1", *_COUNTS]], _documents(summary)))
 
 
 def _documents(summary: Summary) -> Iterator[Sequence[Any]]:
+    inert = cache(_inert)  # there may be a million rows, of few words
+    scored = cache(_scored)
     for cell in summary.cells:
-        result = cell.result
+        result, name_of_cell = cell.result, inert(cell.cell)
         for name, document in result.documents.items():
             reading, score = result.readings.get(name), result.scores.get(name)
-            told = [cell.cell, name, document.kind, document.stratum]
+            told = [name_of_cell, *(v and inert(v) for v in (name, document.kind, document.stratum))]
             if reading is None:
                 yield [*told, "not-run", *[None] * (7 + len(_COUNTS))]
             else:
                 failure = None if reading.failure is None else reading.failure.value
-                timed = [failure, reading.latency_s, reading.output_tokens, reading.stop, reading.calls]
-                yield [*told, *timed, reading.batch_size, *_scored(score)]
+                timed = [failure, reading.latency_s, reading.output_tokens, reading.stop and inert(reading.stop)]
+                quality = _UNSCORED if score is None else scored(score.parsable, score.outcomes)
+                yield [*told, *timed, reading.calls, reading.batch_size, *quality]
 
 
-def _scored(score: DocumentScore | None) -> Sequence[Any]:
-    if score is None:
-        return [None] * (2 + len(_COUNTS))
-    counts = score.counts
-    return [int(score.parsable), document_f1(score), *(getattr(counts, c) for c in _COUNTS)]
+_UNSCORED = (None,) * (2 + len(_COUNTS))
+
+
+def _scored(parsable: bool, outcomes: bytes) -> Sequence[Any]:
+    counts = Counts.of(outcomes)
+    return (int(parsable), f1_of(counts), *astuple(counts))

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from harness.batching import batches
 from harness.ledger import CLOSURE, MINIMUM_SAMPLES, VramLedger, summed
 from harness.metrics import Metric
 from reports.formatting import MISSING, escape, format_bytes, format_percent, table
@@ -64,7 +63,7 @@ def _device_memory(cell: CellSummary) -> DeviceMemory | None:
         devices=list(ledgers.values()),
         total=total,
         predicted_weights=cell.metrics["predicted_weights_bytes"],
-        requests=sum(bool(batch[0].allocator) for batch in batches(cell.result.readings.values())),
+        requests=sum(bool(batch[0].allocator) for batch in cell.result.requests),
     )
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 from harness.cells import Cell
-from harness.evidence import CellRecord, DocumentRecord
+from harness.evidence import CellRecord
 from harness.metrics import METRICS, Metric, Status
 from harness.prompts import recorded_fingerprint
 from harness.results import CellResult
@@ -109,11 +109,10 @@ def device_name(summary: Summary, cell: str, loads: Sequence[CellRecord], result
 def measures(summary: Summary, log: str = "") -> Sequence[Measure]:
     """Every value of the candidates of a log, those that failed included, and then its imported aggregates."""
     found: list[Measure] = []
-    digests = {name: _digest(document) for name, document in summary.evidence.documents.items()}
     for cell in summary.candidates:
         device = device_name(summary, cell.cell, cell.result.loads, cell.result)
         column = _column(cell.cell, cell.identity)
-        documents = _documents([digests[name] for name in sorted(cell.result.documents)])
+        documents = _documents([summary.digests[name] for name in cell.result.places])
         found += [
             Measure(
                 log=log,
@@ -184,14 +183,9 @@ def _basis(summary: Summary, log: str, cell: CellSummary, name: str, documents: 
     return found
 
 
-def _digest(document: DocumentRecord) -> bytes:
-    told = (document.document, document.image_sha256, sorted(document.truth.items()))
-    return hashlib.sha256(repr(told).encode("utf-8", "backslashreplace")).digest()
-
-
-def _documents(digests: Sequence[bytes]) -> str:
+def _documents(digests: Sequence[str]) -> str:
     """Number and short hash of the documents that were asked, with their images and truths."""
-    return f"{len(digests)} ({hashlib.sha256(b''.join(digests)).hexdigest()[:8]})"
+    return f"{len(digests)} ({hashlib.sha256(bytes.fromhex(''.join(digests))).hexdigest()[:8]})"
 
 
 def _sensor(result: CellResult, name: str) -> str | None:

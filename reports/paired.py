@@ -7,8 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 
 from harness.results import CellResult
-from harness.scoring import DocumentScore
-from harness.statistics import paired_difference
+from harness.statistics import Aligned, paired_difference
 from reports.comparisons import Comparison, Scale, compare
 
 __all__ = ["COST", "compare_on", "cost_ratio", "energy_sensor"]
@@ -30,8 +29,8 @@ def compare_on(metric: str, a: CellResult, b: CellResult) -> Comparison:
     if metric in ("f1", "latency_s"):
         return compare(metric, a, b)
     if metric == "latency_cv":
-        first, second = a.seconds, b.seconds
-        common = sorted(first.keys() & second.keys())
+        first, second = a.seconds.plain(), b.seconds.plain()
+        common = sorted([d for d in first if d in second])
         parts = [_log_variation({d: seconds[d] for d in common}) for seconds in (first, second)]
         return _compared(metric, Scale.RATIO, a, b, *parts)
     if metric == "docs_per_min":
@@ -42,7 +41,7 @@ def compare_on(metric: str, a: CellResult, b: CellResult) -> Comparison:
 def cost_ratio(a: CellResult, b: CellResult, hourly: Mapping[str, float]) -> Comparison:
     """What a document costs by the time it takes: both cells' prices of an hour by name, above 0, taken as exact."""
     rates = [math.log(hourly[r.cell]) for r in (a, b)]
-    costs = [{d: s + rate for d, s in _log(r.seconds).items()} for r, rate in zip((a, b), rates, strict=True)]
+    costs = [_log(r.seconds, plus=rate) for r, rate in zip((a, b), rates, strict=True)]
     return _compared(COST, Scale.RATIO, a, b, *costs)
 
 
@@ -73,8 +72,8 @@ def _compared(
     )
 
 
-def _log(seconds: Mapping[str, float]) -> Mapping[str, float]:
-    return {d: math.log(s) for d, s in seconds.items()}
+def _log(seconds: Aligned, *, plus: float = 0.0) -> Aligned:
+    return Aligned.of(seconds.places, {d: math.log(s) + plus for d, s in seconds.plain().items()})
 
 
 def _log_variation(seconds: Mapping[str, float]) -> Mapping[str, float]:
@@ -101,26 +100,10 @@ def _variation(values: Sequence[float]) -> float:
     return math.sqrt(math.fsum((v - mean) ** 2 for v in values) / (len(values) - 1)) / mean
 
 
-def _precision(score: DocumentScore) -> float | None:
-    counts = score.counts
-    given = counts.correct + counts.wrong + counts.hallucinated
-    return counts.correct / given if given else None
-
-
-def _line_items(score: DocumentScore) -> float | None:
-    items = score.line_items
-    cells = 0 if items is None else items.cells_truth + items.cells_answer
-    return 2 * items.cells_correct / cells if items is not None and cells else None
-
-
-def _of_scores(value: Callable[[DocumentScore], float | None]) -> Callable[[CellResult], Mapping[str, float]]:
-    return lambda result: {d: v for d, score in result.scores.items() if (v := value(score)) is not None}
-
-
-_DIFFERENCES: Mapping[str, Callable[[CellResult], Mapping[str, float]]] = MappingProxyType(
+_DIFFERENCES: Mapping[str, Callable[[CellResult], Aligned]] = MappingProxyType(
     {
-        "precision": _of_scores(_precision),
-        "line_item_f1": _of_scores(_line_items),
+        "precision": lambda result: result.score_values("precision"),
+        "line_item_f1": lambda result: result.score_values("line_item_f1"),
         "energy_j": lambda result: result.joules,
     }
 )

@@ -9,7 +9,7 @@ from statistics import median
 from harness.evidence import Evidence
 from harness.pairing import Pairing, common_documents, pair
 from harness.prompts import recorded_fingerprint
-from harness.statistics import minimum_detectable_drop
+from harness.statistics import differences, minimum_detectable_drop
 from reports.comparisons import SIGNIFICANCE, Comparison, adjusted, compare
 from reports.formatting import MISSING, escape, format_metric, table
 from reports.summary import CellSummary, Summary
@@ -46,7 +46,7 @@ class PromptComparison:
     def detectable(self) -> float | None:
         """The smallest true drop in F1 that these documents would have shown; None where nothing tells their spread."""
         own, other = self.cell.result.document_f1(), self.first.result.document_f1()
-        return minimum_detectable_drop([own[d] - other[d] for d in sorted(own.keys() & other.keys())])
+        return minimum_detectable_drop(differences(own, other))
 
 
 def compare_prompts(candidates: Sequence[CellSummary]) -> Sequence[PromptComparison]:

@@ -14,7 +14,7 @@ from harness.deployment.pods import LIMIT_PERCENT, SMALL_POD_GIB, SmallPod
 from harness.metrics import Metric, Status
 from harness.responses import NoteKind
 from harness.results import CellResult
-from harness.statistics import mean_interval, wilson_interval
+from harness.statistics import differences, mean_interval, wilson_interval
 from reports.deployment import Deployments
 from reports.formatting import escape, format_seconds, format_value, table
 from reports.paired import COST, cost_ratio
@@ -221,10 +221,10 @@ def _near_best(summary: Summary, margin: float) -> Callable[[CellSummary], _Stan
         cell = next(c for c in scored if c.cell == name)
         if best is None or cell is best:
             return True, ""
-        own, other, asked = cell.result.document_f1(), best.result.document_f1(), cell.result.documents
-        common = [own[d] - f1 for d, f1 in other.items() if d in own]
+        own, other = cell.result.document_f1(), best.result.document_f1()
+        common = differences(own, other)
         # a document that the cell was asked and did not answer counts 0: for its worst, and not for its best
-        missed = [-f1 for d, f1 in other.items() if d in asked and d not in cell.result.scores]
+        missed = [-other[d] for d in cell.result.documents if d not in cell.result.scores and d in other]
         worst, likely = mean_interval([*common, *missed]), mean_interval(common)
         if worst.value is None or worst.n < 2:
             return None, f"too few documents that {best.cell} answered too ({worst.n})"

@@ -167,6 +167,7 @@ def _share(
         found.append((Log.of(label, summary), _staged(files, staging / label), lines))
         del summary, files
         gc.collect()
+        gc.freeze()  # what is left is the scorer's, and is not looked through again
     return found
 
 

@@ -96,9 +96,9 @@ def test_aligned_values_compare_like_plain_ones() -> None:
     random, names = Random(7), [f"{i:03}" for i in range(300)]
     a, b = ({n: random.random() for n in names if random.random() < 0.9} for _ in range(2))
     places = {n: i for i, n in enumerate(names)}
-    assert dict(Aligned(places, a).items()) == a
-    assert len(Aligned(places, a)) == len(a)
-    assert paired_difference(Aligned(places, a), Aligned(places, b)) == paired_difference(a, b)
+    assert dict(Aligned.of(places, a).items()) == a
+    assert len(Aligned.of(places, a)) == len(a)
+    assert paired_difference(Aligned.of(places, a), Aligned.of(places, b)) == paired_difference(a, b)
 
 
 def test_of_many_pairs_those_of_the_leader_are_compared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

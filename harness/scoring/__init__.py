@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from harness.scoring.aggregate import RATES, counts, counts_by_field, document_f1, rates, rates_by
+from harness.scoring.aggregate import counts, document_f1, f1_of, rates
 from harness.scoring.comparison import Comparison, compare
 from harness.scoring.document import score_document
 from harness.scoring.outcomes import Counts, DocumentScore, ErrorClass, FieldScore, LineItemScore, Outcome
+from harness.scoring.table import RATES, ScoreTable
 
 __all__ = [
     "RATES",
@@ -17,12 +18,12 @@ __all__ = [
     "FieldScore",
     "LineItemScore",
     "Outcome",
+    "ScoreTable",
     "compare",
     "counts",
-    "counts_by_field",
     "document_f1",
+    "f1_of",
     "rates",
-    "rates_by",
     "score_document",
 ]
 

@@ -8,11 +8,22 @@ from dataclasses import astuple, dataclass, field
 from enum import StrEnum
 from functools import lru_cache
 from math import nan
+from operator import attrgetter
 from types import MappingProxyType
 
 from harness.schema import FIELD_NAMES
 
-__all__ = ["NOT_JUDGED", "OUTCOMES", "Counts", "DocumentScore", "ErrorClass", "FieldScore", "LineItemScore", "Outcome"]
+__all__ = [
+    "NOT_JUDGED",
+    "OUTCOMES",
+    "TOTALS",
+    "Counts",
+    "DocumentScore",
+    "ErrorClass",
+    "FieldScore",
+    "LineItemScore",
+    "Outcome",
+]
 
 
 class Outcome(StrEnum):
@@ -80,6 +91,12 @@ class LineItemScore:
     """Row pairs with at least one equal cell."""
 
 
+TOTALS = (*LineItemScore.__dataclass_fields__, "parsable")
+"""The numbers in `DocumentScore.totals`."""
+_items = attrgetter(*LineItemScore.__dataclass_fields__)
+_NO_LINE_ITEMS = (0,) * len(LineItemScore.__dataclass_fields__)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DocumentScore:
     """One document: the unit of every interval and test."""
@@ -96,6 +113,8 @@ class DocumentScore:
     """For adding up many documents: the outcome of each field of the schema by number, or NOT_JUDGED."""
     similarities: bytes = field(init=False, repr=False)
     """Likewise `similarity`, as floats; NaN where there is none."""
+    totals: bytes = field(init=False, repr=False)
+    """`TOTALS`, as integers; 0 where line items are not judged, so that they add nothing."""
 
     def __post_init__(self) -> None:
         every = [self.fields.get(name) for name in FIELD_NAMES]
@@ -103,6 +122,8 @@ class DocumentScore:
         soft = [nan if score is None or score.similarity is None else score.similarity for score in every]
         object.__setattr__(self, "outcomes", outcomes)
         object.__setattr__(self, "similarities", array("d", soft).tobytes())
+        items = _NO_LINE_ITEMS if self.line_items is None else _items(self.line_items)
+        object.__setattr__(self, "totals", array("i", [*items, self.parsable]).tobytes())
 
     @property
     def counts(self) -> Counts:

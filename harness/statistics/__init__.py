@@ -4,6 +4,7 @@ Fields of one page fail together, so counting each field as an independent trial
 and tests too eager. Everything here therefore takes one entry per document.
 """
 
+from harness.statistics.aligned import Aligned, differences
 from harness.statistics.intervals import (
     Estimate,
     bootstrap_interval,
@@ -16,7 +17,6 @@ from harness.statistics.intervals import (
     wilson_interval,
 )
 from harness.statistics.paired import (
-    Aligned,
     Alternative,
     PairedDifference,
     documents_needed,
@@ -32,6 +32,7 @@ __all__ = [
     "Estimate",
     "PairedDifference",
     "bootstrap_interval",
+    "differences",
     "documents_needed",
     "holm_adjusted",
     "mean_interval",

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from array import array
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from statistics import NormalDist, stdev
 from typing import TYPE_CHECKING, Literal
 
+from harness.statistics.aligned import differences
 from harness.statistics.intervals import mean_interval
 
 if TYPE_CHECKING:
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 __all__ = [
-    "Aligned",
     "Alternative",
     "PairedDifference",
     "documents_needed",
@@ -35,39 +34,8 @@ _ROUNDING = 1e-9
 """Relative slack for sums of floats that are equal on paper."""
 _NEVER = 1e-12
 """Nothing is drawn when the chance that any of the draws would be as extreme as what was seen is below this."""
-_BLOCK = 64
+_BLOCK = 128
 """Sign patterns that are summed at once: a multiple of 8, so that each block begins with a whole byte."""
-
-
-class Aligned(Mapping[str, float]):
-    """Values of documents as an array: several share their `places`, are small, and are compared fast."""
-
-    __slots__ = ("_values", "places")
-
-    def __init__(self, places: Mapping[str, int], values: Mapping[str, float]) -> None:
-        """`places` numbers all documents from 0, in name order; `values` knows some of them, and no NaN."""
-        self.places = places
-        self._values = array("d", [values.get(name, math.nan) for name in places])
-
-    def __getitem__(self, document: str) -> float:
-        value = self._values[self.places[document]]
-        if math.isnan(value):
-            raise KeyError(document)
-        return value
-
-    def __iter__(self) -> Iterator[str]:
-        return (name for name, value in zip(self.places, self._values, strict=True) if not math.isnan(value))
-
-    def __len__(self) -> int:
-        return sum(not math.isnan(value) for value in self._values)
-
-    def minus(self, other: Aligned) -> Sequence[float]:
-        """The differences over the documents that both know, in name order; both number the same documents."""
-        import numpy
-
-        found = numpy.frombuffer(self._values) - numpy.frombuffer(other._values)
-        differences: list[float] = found[~numpy.isnan(found)].tolist()
-        return differences
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,27 +55,7 @@ class PairedDifference:
     """Documents whose difference is not zero; 0 means that the two are identical document by document."""
 
 
-def _flipped_sums(sizes: NDArray[numpy.float64], draws: int, seed: int) -> NDArray[numpy.float64]:
-    """Sums of `sizes` under every sign pattern, or under `draws` random ones when there are too many."""
-    import numpy
-
-    n = len(sizes)
-    if n <= _EXACT_FLIPS:
-        sums = numpy.zeros(1)
-        for size in sizes:
-            sums = numpy.concatenate([sums + size, sums - size])
-        return sums
-    signs = _signs(draws, n.bit_length(), seed)
-    plus = numpy.empty(draws)
-    for start in range(0, draws, _BLOCK):
-        rows = min(_BLOCK, draws - start)
-        bits = numpy.unpackbits(signs[start * n // 8 : (start + rows) * n // 8 + 1], count=rows * n)
-        plus[start : start + rows] = bits.reshape(rows, n).astype(numpy.float64) @ sizes
-    flipped: NDArray[numpy.float64] = 2 * plus - sizes.sum()
-    return flipped
-
-
-@lru_cache(maxsize=4)
+@lru_cache(maxsize=16)
 def _signs(draws: int, magnitude: int, seed: int) -> NDArray[numpy.uint8]:
     """Random bits, packed: the patterns of n signs, for any n below 2 ** `magnitude`, are its first draws x n bits."""
     import numpy
@@ -154,8 +102,34 @@ def _hits(sizes: bytes, seen: float, two_sided: bool, draws: int, seed: int) -> 
     """How many sign patterns have a sum of at least `seen`, or as far from zero if `two_sided`; and of how many."""
     import numpy
 
-    sums = _flipped_sums(numpy.frombuffer(sizes), draws, seed)
+    values = numpy.frombuffer(sizes)
+    if len(values) > _EXACT_FLIPS:
+        return sum(_drawn_hits(values, seen, two_sided, draws, seed)), draws
+    sums = numpy.zeros(1)
+    for value in values:
+        sums = numpy.concatenate([sums + value, sums - value])
     return int(((numpy.abs(sums) if two_sided else sums) >= seen).sum()), len(sums)
+
+
+def _drawn_hits(sizes: NDArray[numpy.float64], seen: float, two_sided: bool, draws: int, seed: int) -> Iterator[int]:
+    """The same of random sign patterns, block by block.
+
+    Single precision tells most sums from `seen`; those that its rounding leaves open are added up in double precision.
+    """
+    import numpy
+
+    n, total, rough = len(sizes), sizes.sum(), sizes.astype(numpy.float32)
+    signs = _signs(draws, n.bit_length(), seed)
+    # of 2 x a sum of n terms: Higham (2002), Accuracy and Stability of Numerical Algorithms, eq. 3.5, with room
+    error = 2 * n * float(numpy.finfo(numpy.float32).eps) * float(numpy.abs(sizes).sum())
+    for start in range(0, draws, _BLOCK):
+        rows = min(_BLOCK, draws - start)
+        bits = numpy.unpackbits(signs[start * n // 8 : (start + rows) * n // 8 + 1], count=rows * n).reshape(rows, n)
+        sums = 2.0 * (bits.astype(numpy.float32) @ rough) - total
+        beyond = (numpy.abs(sums) if two_sided else sums) - seen
+        open_sums = 2 * (bits[numpy.abs(beyond) <= error].astype(numpy.float64) @ sizes) - total
+        yield int((beyond > error).sum())
+        yield int(((numpy.abs(open_sums) if two_sided else open_sums) >= seen).sum())
 
 
 def paired_difference(a: Mapping[str, float], b: Mapping[str, float], confidence: float = 0.95) -> PairedDifference:
@@ -163,19 +137,15 @@ def paired_difference(a: Mapping[str, float], b: Mapping[str, float], confidence
 
     Documents that only one of them has do not enter; the order of the mappings does not matter.
     """
-    if isinstance(a, Aligned) and isinstance(b, Aligned) and a.places == b.places:
-        differences = a.minus(b)
-    else:
-        common = sorted([document for document in a if document in b])  # at once where `a` is in order
-        differences = [a[document] - b[document] for document in common]
-    mean = mean_interval(differences, confidence)
+    found = differences(a, b)
+    mean = mean_interval(found, confidence)
     return PairedDifference(
         mean=mean.value,
         low=mean.low,
         high=mean.high,
-        p=sign_flip_test(differences) if differences else None,
-        n=len(differences),
-        changed=len(differences) - differences.count(0.0),
+        p=sign_flip_test(found) if found else None,
+        n=len(found),
+        changed=len(found) - found.count(0.0),
     )
 
 

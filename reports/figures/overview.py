@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from harness.metrics import Metric, Status
-from reports.figures.style import CONTROL_GREY, MARKERS, PALETTE, canvas, label, looks, rows_axis, tidy
+from reports.figures.style import CONTROL_GREY, MARKERS, PALETTE, canvas, few, label, looks, rows_axis, tidy
 from reports.formatting import format_percent, format_rate, shorten
 from reports.measures import failure_of
 from reports.summary import CellSummary, Summary, by_length, by_model
@@ -68,7 +68,7 @@ def draw_overview(summary: Summary) -> tuple[Canvas, str, str] | None:
     cells = [c for c in summary.candidates or summary.controls if c.result.readings]
     if not any(c.overall.answered for c in cells):
         return None
-    ordered = [c for members in by_length(cells).values() for c in members]
+    ordered, some = few(summary, [c for members in by_length(cells).values() for c in members])
     on_device = any(c.metrics["peak_vram_bytes"].value is not None for c in ordered)
     row = 0.3 if len(ordered) <= 12 else 0.2
     figure, grid = canvas(11, 1.9 + 2 * max(0.8, row * len(ordered)), rows=2, columns=2, sharey=True)
@@ -87,7 +87,7 @@ def draw_overview(summary: Summary) -> tuple[Canvas, str, str] | None:
         "Points with 95 % intervals by document, over the answered documents (n); a peak of memory is a single "
         f"maximum and has none. {fixed}"
         + ("Hollow: measured while the device was disturbed, so that it judges nothing. " if disturbed else "")
-        + "More is better on the left above and on the right below; less is better in the other two."
+        + f"More is better on the left above and on the right below; less is better in the other two.{some}"
     )
     return figure, "Quality, speed, memory and throughput by cell", caption
 

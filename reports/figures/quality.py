@@ -19,7 +19,7 @@ __all__ = ["draw_groups", "draw_point", "draw_quality"]
 
 def draw_quality(summary: Summary) -> tuple[Canvas, str, str] | None:
     """F1 by cell with its interval; accuracy beside it with the floor that makes it readable."""
-    cells = summary.cells
+    cells, some = few(summary, summary.cells)
     if not any(c.result.scores for c in cells):
         return None
     figure, grid = canvas(10, 1.5 + 0.42 * len(cells), columns=2, sharey=True)
@@ -41,6 +41,7 @@ def draw_quality(summary: Summary) -> tuple[Canvas, str, str] | None:
     caption = (
         "Points: rates over the answered documents (n beside each cell). Bars: 95 % intervals with the document as the "
         "unit. Orange: what answering N/A to everything scores on the same documents. Hollow grey: controls."
+        f"{some}"
     )
     return figure, "F1 and accuracy by cell", caption
 

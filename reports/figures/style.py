@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from reports.formatting import shorten
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure as Canvas
 
 __all__ = [
+    "COARSE_DPI",
     "CONTROL_GREY",
     "MARKERS",
     "PALETTE",
@@ -36,6 +38,9 @@ PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#0
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 _FILLS = ("full", "none", "left", "bottom", "right", "top")
 CONTROL_GREY = "#777777"
+_DPI = 150
+COARSE_DPI = 100
+"""Of the figures of a large log, of which there may be many."""
 _RC: Any = {
     "font.family": "DejaVu Sans",
     "font.size": 9,
@@ -62,19 +67,24 @@ class Figure:
 
 
 @contextmanager
-def drawing() -> Iterator[Callable[[Canvas], bytes]]:
-    """Draw in the project's style whatever a user's matplotlibrc says; yields what turns a canvas into PNG bytes."""
+def drawing(dpi: int = _DPI) -> Iterator[Callable[[Canvas], bytes]]:
+    """Draw in the project's style whatever a user's matplotlibrc says; yields what turns a canvas into PNG bytes.
+
+    `dpi`: dots per inch.
+    """
     import matplotlib
     from matplotlib import style
 
     with style.context("default"), matplotlib.rc_context(_RC), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")  # a name in a script DejaVu lacks
-        yield _png
+        yield partial(_png, dpi=dpi)
 
 
-def _png(figure: Canvas) -> bytes:
+def _png(figure: Canvas, dpi: int) -> bytes:
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=150, metadata={"Software": None})
+    figure.set_dpi(dpi)
+    # not savefig, which draws everything twice: for the layout, and again for the picture
+    figure.canvas.print_png(buffer, metadata={"Software": None})  # type: ignore[attr-defined]  # of the Agg canvas
     return buffer.getvalue()
 
 

@@ -100,7 +100,7 @@ def _chosen(summary: Summary) -> Sequence[str]:
     most = max(_FEWEST, _ANSWERS // max(1, len(summary.cells)))
     if len(names) <= most:
         return names
-    judges = [(c.result, c.result.document_f1()) for c in _judges(summary)]
+    judges = [(c.result, c.result.document_f1().plain()) for c in _judges(summary)]
 
     def badness(name: str) -> tuple[float, str]:
         marks = [f1.get(name, float(name in r.scores)) for r, f1 in judges if name in r.documents]
