@@ -31,6 +31,7 @@ __all__ = [
     "quantization_note",
     "quantization_support",
     "rest_dtype",
+    "top_level",
 ]
 
 _LLM_INT8_CAPABILITY = (7, 5)  # int8 tensor cores
@@ -265,11 +266,16 @@ def count_linears(model: nn.Module) -> Mapping[str, LayerCount]:
     for name, module in model.named_modules():
         if not isinstance(module, nn.Linear):
             continue
-        parts = name.split(".")
-        key = ".".join(parts[:2]) if parts[0] == "model" else parts[0]
+        key = top_level(name)
         before, quantized = counts.get(key, LayerCount()), _is_quantized(module)
         counts[key] = LayerCount(quantized=before.quantized + quantized, kept=before.kept + (not quantized))
     return counts
+
+
+def top_level(name: str) -> str:
+    """The submodule that a module (its full dotted name) belongs to: `model.vision_tower`, `lm_head`."""
+    parts = name.split(".")
+    return ".".join(parts[:2]) if parts[0] == "model" else parts[0]
 
 
 def _is_quantized(module: Any) -> bool:

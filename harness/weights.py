@@ -8,13 +8,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from harness.quantization import Quantization, is_skipped
+from harness.quantization import Quantization, is_skipped, top_level
 
 if TYPE_CHECKING:
     import torch
     from torch import nn
 
-__all__ = ["linear_shapes", "measure_weight_bytes", "predict_weight_bytes", "tied_linears"]
+__all__ = ["linear_bytes", "linear_shapes", "measure_weight_bytes", "predict_weight_bytes", "tied_linears"]
 
 _BLOCK = 64
 """Weights that share one scale in 4-bit."""
@@ -97,6 +97,21 @@ def measure_weight_bytes(model: nn.Module) -> Mapping[str, int]:
     found: dict[str, int] = {}
     for device, _, size in sorted(tensors):
         found[device] = found.get(device, 0) + size
+    return found
+
+
+def linear_bytes(model: nn.Module) -> Mapping[str, int]:
+    """Bytes that the linear layers of a loaded model hold, by top-level submodule (`model.vision_tower`, `lm_head`).
+
+    As they are stored, with scales and biases; a layer that is tied to the embedding counts.
+    """
+    from torch import nn
+
+    found: dict[str, int] = {}
+    for name, module in model.named_modules():
+        if isinstance(module, nn.Linear):
+            part = top_level(name)
+            found[part] = found.get(part, 0) + sum(measure_weight_bytes(module).values())
     return found
 
 

@@ -24,6 +24,7 @@ from reports.quantization import quantization_parts
 from reports.recommendations import recommendations_parts
 from reports.regression import regression_parts
 from reports.repeats import determinism_parts
+from reports.roofline import roofline_parts
 from reports.routing import routing_parts
 from reports.strategies import strategies_parts
 from reports.summary import CellSummary, Slice, Summary, by_length
@@ -63,6 +64,9 @@ def report_markdown(summary: Summary, figures: Sequence[Figure], log: str, decis
         _costs(summary, drawn),
         _titled("Device memory", device_memory_parts(device_memories(summary.cells), drawn)),
         _titled("Throughput", throughput_parts(summary.sweeps, drawn)),
+        _titled(
+            "Distance from the hardware's limit", roofline_parts(summary.distances, summary.evidence.ceilings.values())
+        ),
         _titled("Energy", energy_parts(summary.cells)),
         _titled("Quality against cost", [pareto] if (pareto := drawn.get("pareto")) else []),
         _titled("Devices", device_parts(summary, drawn)),

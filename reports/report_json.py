@@ -25,6 +25,7 @@ from reports.published import published_json
 from reports.recommendations import recommendations_json
 from reports.recovery import Recovery
 from reports.repeats import Repeat
+from reports.roofline import roofline_json
 from reports.routing import routing_json
 from reports.summary import CellSummary, Slice, Summary
 
@@ -53,6 +54,7 @@ def report_json(summary: Summary, decisions: Decisions | None = None) -> str:
         "quantization_strategies": [asdict(c) for c in mode_costs(summary)],
         "device_memory": [_device_memory(m) for m in device_memories(summary.cells)],
         "throughput": [asdict(s) for s in summary.sweeps],
+        "roofline": roofline_json(summary.distances, summary.evidence.ceilings.values()),
         "energy": _energy(summary),
         "devices": devices_json(grids(measures(summary))),
         "deployment": deployment_json(decided.deployed),

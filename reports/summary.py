@@ -10,17 +10,17 @@ from typing import Any
 
 from harness.cells import Cell, Role
 from harness.errors import EvidenceError
-from harness.evidence import Evidence, RunRecord
+from harness.evidence import DocumentRecord, Evidence, RunRecord
 from harness.metrics import METRICS, Metric
 from harness.pairing import reference_mode
 from harness.results import CellResult, Scorer, cell_results
 from harness.schema import FIELD_NAMES, FIELDS, Category
-from harness.scoring import counts, counts_by_field
 from harness.scoring.outcomes import Counts
 from reports.comparisons import Comparison, compare_all, too_many
 from reports.identity import identity_of
 from reports.recovery import Recovery, recoveries
 from reports.repeats import Repeat, repeats
+from reports.roofline import CellDistances, cell_distances
 from reports.throughput import SweepStep, sweep_steps
 from reports.winners import Winner, leaders, winners
 
@@ -112,6 +112,10 @@ class Summary:
     """Runs made only to be compared with a candidate: in batches, or once more."""
     sweeps: Sequence[SweepStep]
     """Steps of batch sweeps."""
+    distances: Sequence[CellDistances]
+    """How far candidates are from what their device can do."""
+    digests: Mapping[str, str]
+    """By document of the log, a hash of its name, image and truth."""
     only_leaders: bool = False
     """Whether `comparisons` holds the pairs of each metric's leader alone: of many cells and documents."""
 
@@ -192,29 +196,31 @@ def _summarise_cell(result: CellResult) -> CellSummary:
             found[value] = _part(result, {n: quality[n] for n in GROUP_METRICS}, names)
         return found
 
+    named = {name: [name] for name in judged} | {c: names for c, names in categories.items() if names}
+    parts = _by_fields(result, named)
     return CellSummary(
         result=result,
         overall=_part(result, result.metrics(), result.documents),
-        fields=_by_fields(result, {name: [name] for name in judged}),
-        categories=_by_fields(result, {c: names for c, names in categories.items() if names}),
+        fields={name: parts[name] for name in judged},
+        categories={name: part for name, part in parts.items() if name in categories},
         strata=groups("stratum"),
         kinds=groups("kind"),
     )
 
 
 def _by_fields(result: CellResult, groups: Mapping[str, Collection[str]]) -> Mapping[str, Slice]:
-    metrics, tallies = result.metrics_by_fields(groups), counts_by_field(list(result.scores.values()))
+    metrics, table = result.metrics_by_fields(groups), result.table()
     alike: dict[tuple[str, ...], list[str]] = {}
     for name, record in result.documents.items():
         alike.setdefault(tuple(record.truth), []).append(name)
-    answered = {truth: sum(d in result.answered for d in documents) for truth, documents in alike.items()}
+    answered = {truth: sum([d in result.answered for d in documents]) for truth, documents in alike.items()}
     scored = {truth for truth, documents in alike.items() if any(d in result.scores for d in documents)}
     found = {}
     for group, names in groups.items():
         speaking = [truth for truth in alike if not set(names).isdisjoint(truth)]
         found[group] = Slice(
             metrics=metrics[group],
-            counts=sum((tallies[name] for name in names), Counts()) if scored.intersection(speaking) else None,
+            counts=table.counts(names) if scored.intersection(speaking) else None,
             documents=sum(len(alike[truth]) for truth in speaking),
             answered=sum(answered[truth] for truth in speaking),
         )
@@ -222,10 +228,13 @@ def _by_fields(result: CellResult, groups: Mapping[str, Collection[str]]) -> Map
 
 
 def _part(result: CellResult, metrics: Mapping[str, Metric], documents: Collection[str]) -> Slice:
-    scores = [result.scores[d] for d in documents if d in result.scores]
-    tally = counts(scores) if scores else None
-    answered = sum(d in result.answered for d in documents)
-    return Slice(metrics=metrics, counts=tally, documents=len(documents), answered=answered)
+    answered = sum([d in result.answered for d in documents])
+    return Slice(metrics=metrics, counts=result.counts(documents), documents=len(documents), answered=answered)
+
+
+def _digest(document: DocumentRecord) -> str:
+    told = (document.document, document.image_sha256, sorted(document.truth.items()))
+    return hashlib.sha256(repr(told).encode("utf-8", "backslashreplace")).hexdigest()
 
 
 def _sha256(path: Path) -> str:
@@ -253,5 +262,7 @@ def summarise(evidence: Evidence, scorer: Scorer | None = None) -> Summary:
         winners=winners(candidates, comparisons),
         recoveries=recoveries(candidates),
         repeats=repeats(every),
-        sweeps=sweep_steps(evidence),
+        sweeps=(sweeps := sweep_steps(evidence)),
+        distances=cell_distances(candidates, evidence, sweeps),
+        digests={name: _digest(document) for name, document in evidence.documents.items()},
     )

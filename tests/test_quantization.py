@@ -26,7 +26,7 @@ from harness.quantization import (
     quantization_support,
     rest_dtype,
 )
-from harness.weights import linear_shapes, measure_weight_bytes, predict_weight_bytes, tied_linears
+from harness.weights import linear_bytes, linear_shapes, measure_weight_bytes, predict_weight_bytes, tied_linears
 
 MODES = [mode for mode in Quantization if mode is not Quantization.NONE]
 CPU = DeviceCapability(kind="cpu")
@@ -314,6 +314,21 @@ def test_tied_weights_count_once():
     expected = 4 * (64 * 128 + 128 + 128 * 64 + 320 * 64)
     assert predict_weight_bytes(toy, Quantization.FP32, ()) == expected
     assert measure_weight_bytes(toy) == {"cpu": expected}
+
+
+def test_the_bytes_of_linear_layers_are_told_by_submodule():
+    parts = {"model.vision_model": 4 * (64 * 128 + 128), "model.language_model": 4 * 128 * 64, "lm_head": 4 * 64 * 320}
+    assert linear_bytes(Toy()) == parts
+    assert linear_bytes(Toy(tied=True)) == parts, "the output layer is read whole, whoever else has its weight"
+
+
+def test_the_bytes_of_linear_layers_in_four_bits_are_those_stored():
+    bitsandbytes = pytest.importorskip("bitsandbytes")
+    toy = Toy()
+    layer = bitsandbytes.nn.Linear4bit(128, 64, bias=False, quant_type="nf4", compress_statistics=True).to("cpu")
+    toy.model.language_model = nn.Sequential(layer)
+    scales = 128 * 64 // 64
+    assert linear_bytes(toy)["model.language_model"] == 128 * 64 // 2 + scales + 4 + 4 + 64 + 1024
 
 
 def test_weights_that_accelerate_keeps_for_a_module_count_as_the_hosts():

@@ -9,6 +9,7 @@ from harness.evidence.reading import Evidence, read_evidence
 from harness.evidence.records import (
     SCHEMA_VERSION,
     AggregateRecord,
+    CeilingsRecord,
     CellRecord,
     ClaimRecord,
     DeviceUse,
@@ -26,6 +27,7 @@ __all__ = [
     "EVIDENCE_FILE",
     "SCHEMA_VERSION",
     "AggregateRecord",
+    "CeilingsRecord",
     "CellRecord",
     "ClaimRecord",
     "DeviceUse",

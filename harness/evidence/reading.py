@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import types
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any, cast, get_args, get_origin, get_type_hints
@@ -18,6 +18,7 @@ from harness.errors import EvidenceError
 from harness.evidence.records import (
     SCHEMA_VERSION,
     AggregateRecord,
+    CeilingsRecord,
     CellRecord,
     ClaimRecord,
     DeviceUse,
@@ -44,6 +45,7 @@ _RECORDS: Mapping[str, type[Record]] = types.MappingProxyType(
             CellRecord,
             ReadingRecord,
             SweepRecord,
+            CeilingsRecord,
             GateRecord,
             AggregateRecord,
             ClaimRecord,
@@ -77,6 +79,8 @@ class Evidence:
     """Imported numbers whose single inferences are not known, in order."""
     claims: Sequence[ClaimRecord] = ()
     """What the source of an imported log published, beside what its data say."""
+    ceilings: Mapping[tuple[str, str], CeilingsRecord] = field(default_factory=dict)
+    """The latest measurement that succeeded by device and dtype, or the latest failed one."""
 
     @property
     def imported(self) -> Mapping[str, Any] | None:
@@ -100,6 +104,7 @@ def read_evidence(path: Path) -> Evidence:
     gates: dict[tuple[str, str], GateRecord] = {}
     aggregates: list[AggregateRecord] = []
     claims: list[ClaimRecord] = []
+    ceilings: dict[tuple[str, str], CeilingsRecord] = {}
     skipped = blank = number = whole_lines = 0
     for number, line in enumerate(_lines(path), 1):
         whole_lines += line.endswith(b"\n")
@@ -128,6 +133,9 @@ def read_evidence(path: Path) -> Evidence:
                 of_cell[record.document] = record
             case SweepRecord():
                 sweeps.setdefault(record.cell, {})[record.batch_size] = record
+            case CeilingsRecord():
+                if record.failure is None or ceilings.get((record.device, record.dtype), record).failure is not None:
+                    ceilings[record.device, record.dtype] = record
             case GateRecord():
                 gates[record.test, record.metric] = record
             case AggregateRecord():
@@ -151,6 +159,7 @@ def read_evidence(path: Path) -> Evidence:
         skipped_lines=skipped,
         aggregates=aggregates,
         claims=claims,
+        ceilings=ceilings,
     )
 
 

@@ -12,6 +12,7 @@ from harness.cells import Failure, Role
 __all__ = [
     "SCHEMA_VERSION",
     "AggregateRecord",
+    "CeilingsRecord",
     "CellRecord",
     "ClaimRecord",
     "DeviceUse",
@@ -216,6 +217,28 @@ class SweepRecord:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CeilingsRecord:
+    """What a device was measured to do at most, in one number format; see harness.roofline."""
+
+    record: ClassVar[str] = "ceilings"
+    device: str
+    """`cpu` or `cuda:N`, as the worker numbers them."""
+    dtype: str
+    """Of the matrix product, such as `bfloat16`."""
+    name: str | None = None
+    failure: Failure | None = None
+    message: str | None = None
+    bandwidth_bytes_per_s: float | None = None
+    """Of the device's own memory, bytes read and bytes written."""
+    matmul_flops_per_s: float | None = None
+    n: int | None = None
+    """Timed copies and products."""
+    seconds: float | None = None
+    """That the measurement took."""
+    how: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class GateRecord:
     """One verdict of one evaluation test."""
 
@@ -284,6 +307,7 @@ Record = (
     | CellRecord
     | ReadingRecord
     | SweepRecord
+    | CeilingsRecord
     | GateRecord
     | AggregateRecord
     | ClaimRecord

@@ -27,7 +27,8 @@ from harness.quantization import (
     quantization_support,
     rest_dtype,
 )
-from harness.weights import measure_weight_bytes
+from harness.roofline.shapes import recorded_shapes
+from harness.weights import linear_bytes, measure_weight_bytes
 
 if TYPE_CHECKING:
     from harness.backends.generative.backend import GenerationSettings
@@ -72,7 +73,10 @@ class LoadedModel:
             "transformers": transformers.__version__,
             "bitsandbytes": bitsandbytes.__version__,
             "torch_threads": torch.get_num_threads(),
+            "shapes": recorded_shapes(self.model.config.to_dict()),
         }
+        for name, size in linear_bytes(self.model).items():
+            facts[f"linears_bytes.{name}"] = size
         for name, count in counts.items():
             facts[f"linears.{name}"] = count.quantized + count.kept
             facts[f"linears_quantized.{name}"] = count.quantized
