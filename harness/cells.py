@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-__all__ = ["Cell", "Failure", "Role"]
+__all__ = ["Cell", "Failure", "Role", "Runtime"]
 
 
 class Role(StrEnum):
@@ -30,6 +30,15 @@ class Failure(StrEnum):
     NOT_RUN = "not-run"
 
 
+class Runtime(StrEnum):
+    """What generates a model's answers."""
+
+    EAGER = "eager"
+    """The library, as its users run it: the reference for every claim about time."""
+    FAST = "fast"
+    """The same weights by our own loop: no padding, slots that are refilled, and CUDA graphs on a GPU."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cell:
     """Value-equal and hashable, so that pytest groups tests by it; `id` is what people read and type."""
@@ -37,7 +46,7 @@ class Cell:
     model: str
     """An id of the model catalogue, a name among the backends, `python:<module>.<Class>`; `blind:` before any."""
     quantization: str = "none"
-    runtime: str = "eager"
+    runtime: str = Runtime.EAGER
     device: str = "cpu"
     batch_size: int = 1
     """Documents that the model is given at a time."""
@@ -65,7 +74,7 @@ class Cell:
             parts.append(f"/{self.prompt}")
         if self.batch_size != 1:
             parts.append(f"@b{self.batch_size}")
-        if self.runtime != "eager":
+        if self.runtime != Runtime.EAGER:
             parts.append(f"@{self.runtime}")
         if self.device != "cpu":
             parts.append(f"@{self.device}")

@@ -37,6 +37,7 @@ def run_pass(
     documents: Sequence[Document],
     *,
     request: BackendRequest | None = None,
+    together: int | None = None,
     prompt: Prompt,
     settings: Mapping[str, Setting] = MappingProxyType({}),
     log: EvidenceLog,
@@ -45,8 +46,9 @@ def run_pass(
     load_timeout_s: float,
     on_reading: Callable[[ReadingRecord], None] = lambda reading: None,
 ) -> Pass:
-    """Read every document that `earlier` does not already hold a final reading of, `cell.batch_size` at a time.
+    """Read every document that `earlier` does not already hold a final reading of, `together` at a time.
 
+    The default of `together` is `cell.batch_size`.
     `request` says what to construct; by default, the backend that the cell's model is the name of. `settings` are
     those of it that the evidence keeps.
     A fault of the backend becomes a typed reading; only faults of the suite itself raise (EvidenceError on a full
@@ -57,14 +59,15 @@ def run_pass(
     readings = {d.name: earlier[d.name] for d in documents if d.name in earlier and is_final(earlier[d.name])}
     waiting = [d for d in documents if d.name not in readings]
     loads: list[CellRecord] = []
+    size = together or cell.batch_size
     if waiting:
         with CellWorker(
             cell, request, prompt=prompt.text, load_timeout_s=load_timeout_s, read_timeout_s=read_timeout_s
         ) as worker:
             worker.load()
             loads += _logged(worker.take_loads(), log)
-            for start in range(0, len(waiting), cell.batch_size):
-                batch = [(d.name, d.path) for d in waiting[start : start + cell.batch_size]]
+            for start in range(0, len(waiting), size):
+                batch = [(d.name, d.path) for d in waiting[start : start + size]]
                 batch_readings = worker.read_batch(batch)
                 loads += _logged(worker.take_loads(), log)
                 for reading in batch_readings:

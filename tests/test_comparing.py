@@ -11,7 +11,7 @@ import pytest
 from fixtures import comparing
 from fixtures.comparing import Compared
 from fixtures.session import CellRun
-from harness.cells import Cell, Failure, Role
+from harness.cells import Cell, Failure, Role, Runtime
 from harness.evidence import CellRecord, DocumentRecord, ReadingRecord
 from harness.gates import Verdict
 from harness.pairing import reference_of
@@ -234,6 +234,49 @@ def test_a_document_that_only_one_answered_is_not_the_same():
 def test_a_check_that_answered_nothing_is_inconclusive():
     gate = same_text(AGAIN, {"a": Failure.LOAD_OOM}, {"a": text()})
     assert gate.verdict is Verdict.INCONCLUSIVE
+
+
+# --- runtimes ----------------------------------------------------------------------------------------------------
+
+FAST = replace(FP32, runtime=Runtime.FAST)
+
+
+def test_our_runtime_is_compared_with_the_library_s_own():
+    assert comparing.rerun(FP32, [FP32, FAST]) is None
+    assert comparing.rerun(FAST, [FP32, FAST]) == FP32
+    assert comparing.rerun(FAST, [FAST]) == replace(FP32, role=Role.CHECK)
+
+
+def by_runtimes(
+    mode: str, fast: Mapping[str, str | Failure], eager: Mapping[str, str | Failure], gaps: str | None = None
+):
+    cell = replace(FAST, quantization=mode)
+    told = None if gaps is None else {d: {"narrow_gaps": gaps} for d in fast}
+    twin = replace(cell, runtime=Runtime.EAGER)
+    return comparing.same_tokens_gate(Compared(run=run(twin, eager), reference=run(cell, fast, told=told)))
+
+
+@pytest.mark.parametrize(
+    ("mode", "differing", "verdict"),
+    [
+        ("fp32", 0, Verdict.PASS),
+        ("fp32", 1, Verdict.FAIL),
+        ("bf16", 1, Verdict.PASS),
+        ("bf16", 2, Verdict.FAIL),
+        ("nf4", 50, Verdict.RECORDED),
+    ],
+)
+def test_our_runtime_says_what_the_library_says(mode, differing, verdict):
+    said = {f"{i:03d}": text() for i in range(100)}
+    gate = by_runtimes(mode, {**said, **{f"{i:03d}": text(1) for i in range(differing)}}, said)
+    assert (gate.metric, gate.verdict) == ("same_text_rate.fast", verdict)
+
+
+def test_a_difference_is_told_with_the_gap_at_the_token_where_the_answers_part():
+    ours, theirs = "TOTAL: $5.00", "TOTAL: $5.90"  # they part at character 10
+    gate = by_runtimes("fp32", {"a": ours}, {"a": theirs}, "[[7, 0.5], [9, 0.01], [11, 0.002]]")
+    assert "differing: a (line 1), logit gap 0.01" in gate.message
+    assert "a (line 1), logit gap above 1" in by_runtimes("fp32", {"a": ours}, {"a": theirs}, "[]").message
 
 
 # --- preprocessing -----------------------------------------------------------------------------------------------

@@ -239,23 +239,23 @@ def test_the_weights_are_the_librarys_own_and_the_image_matters(folders, family)
     torch.manual_seed(dummy_weights.DUMMY_SEED)
     expected = type(skeleton)(skeleton.config)
     load_family(family).finish_dummy(expected.requires_grad_(False))
-    assert {n: t.sum().item() for n, t in backend._model.named_parameters()} == {
+    assert {n: t.sum().item() for n, t in backend.pieces.model.named_parameters()} == {
         n: t.sum().item() for n, t in expected.named_parameters()
     }
-    for (name, found), (_, wanted) in zip(backend._model.named_buffers(), expected.named_buffers(), strict=True):
+    for (name, found), (_, wanted) in zip(backend.pieces.model.named_buffers(), expected.named_buffers(), strict=True):
         assert torch.equal(found, wanted), name
     prepared = [
-        backend._family.prepare(backend._processor, backend._model.config, [page], "Read.").inputs
+        backend.pieces.family.prepare(backend.pieces.processor, backend.pieces.model.config, [page], "Read.").inputs
         for page in (Image.new("RGB", (64, 64), "white"), Image.effect_noise((64, 64), 90).convert("RGB"))
     ]
     with torch.inference_mode():
-        first, second = (backend._model(**inputs).logits for inputs in prepared)
+        first, second = (backend.pieces.model(**inputs).logits for inputs in prepared)
     assert (first - second).abs().max() > 1e-3
 
 
 def test_quantised_dummies_are_quantised_copies_of_the_unquantised(folders):
     """bf16 parts that int8 leaves alone are bit-equal to those of the bf16 model."""
-    plain, quantised = (open_backend(folders["mllama"], mode)._model.state_dict() for mode in ("bf16", "int8"))
+    plain, quantised = (open_backend(folders["mllama"], mode).pieces.model.state_dict() for mode in ("bf16", "int8"))
     kept = [name for name, tensor in quantised.items() if "vision_model" in name and tensor.is_floating_point()]
     assert len(kept) > 20
     assert all(torch.equal(plain[name], quantised[name]) for name in kept)
@@ -278,8 +278,8 @@ def test_saved_as_a_checkpoint_they_answer_the_same(folders, pages, family, tmp_
     """The other way to load: weights, processor and tokenizer from files; in batches as one by one."""
     dummy = open_backend(folders[family], "fp32")
     expected = [dummy.read(page, "Read this.") for page in pages]
-    dummy._model.save_pretrained(tmp_path)
-    dummy._processor.save_pretrained(tmp_path)
+    dummy.pieces.model.save_pretrained(tmp_path)
+    dummy.pieces.processor.save_pretrained(tmp_path)
     saved: Any = create_backend(request_of(tmp_path, "fp32", weights="real"))
     facts = saved.load()
     assert facts["family"] == family
@@ -560,7 +560,7 @@ def test_load_facts_by_device(folders, monkeypatch):
         allocated_bytes={"cuda:0": 12_000},
         file_cache="warm",
     )
-    loaded.model.dtype = torch.bfloat16
+    loaded.model.dtype, loaded.model.config = torch.bfloat16, skeleton.config
     facts = loaded.facts()
     assert by_device(facts, "device_used_after_context_bytes") == {"cuda:0": 500}
     assert by_device(facts, "device_used_after_warm_up_bytes") == {"cuda:0": 640}

@@ -495,7 +495,7 @@ def test_requests_that_cannot_be(checkpoints):
     assert "did you mean nf4" in refusal(request_of(folder, "nf5"))
     assert "needs a precision" in refusal(request_of(folder, "none"))
     compiled = BackendRequest(backend="transformers", runtime="compiled", settings={"source": str(folder)})
-    assert "runs eagerly only, not compiled" in refusal(compiled)
+    assert "unknown runtime compiled" in refusal(compiled)
     if not torch.cuda.is_available():
         assert "'cuda' was asked for, but" in refusal(request_of(folder, device="cuda"))
 

@@ -56,15 +56,16 @@ def images() -> list[Image.Image]:
 def test_the_mean_is_that_of_the_chosen_tokens(checkpoint, least):
     backend = opened(checkpoint, token_logprobs=True, min_new_tokens=least)
     (answer,) = backend.read_batch(images()[:1], PROMPT)
-    prepared = backend._family.prepare(backend._processor, backend._model.config, images()[:1], PROMPT)
+    pieces = backend.pieces
+    prepared = pieces.family.prepare(pieces.processor, pieces.model.config, images()[:1], PROMPT)
     with torch.inference_mode():
-        told = backend._model.generate(
-            **backend._on_device(prepared.inputs),
-            generation_config=backend._generation,
+        told = backend.pieces.model.generate(
+            **prepared.inputs,
+            generation_config=backend.pieces.model.generation_config,
             output_scores=True,
             return_dict_in_generate=True,
         )
-    scores = backend._model.compute_transition_scores(told.sequences, told.scores, normalize_logits=True)
+    scores = backend.pieces.model.compute_transition_scores(told.sequences, told.scores, normalize_logits=True)
     assert answer.output_tokens == scores.shape[1]
     assert answer.facts["mean_logprob"] == pytest.approx(scores.mean().item(), abs=1e-5)
     assert answer.facts["mean_logprob"] < 0

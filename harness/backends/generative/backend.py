@@ -6,7 +6,6 @@ import hashlib
 import importlib
 import logging
 import os
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, Self
@@ -18,14 +17,15 @@ from harness.backends.generative.checkpoint import (
     set_network_access,
     weights_fingerprint,
 )
-from harness.backends.generative.decoding import TokenClock, TokenLogprobs, cut_at_stop, greedy_config
-from harness.backends.generative.families import Pixels, family_of, load_family
+from harness.backends.generative.decoding import stop_ids
+from harness.backends.generative.families import family_of, load_family
+from harness.backends.generative.runtimes import LoadedPieces, create_generator
 from harness.backends.protocol import Answer, BackendRequest, Setting
+from harness.cells import Runtime
 from harness.errors import UnsupportedError, unknown_name
 from harness.quantization import Quantization, parse_quantization
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
     from PIL.Image import Image
 
 __all__ = ["GenerationSettings", "TransformersBackend"]
@@ -55,6 +55,8 @@ class GenerationSettings:
     trust_remote_code: bool = False
     token_logprobs: bool = False
     """Whether the facts of a document tell `mean_logprob`: the mean log-probability of the tokens of its answer."""
+    slots: int = 0
+    """Documents that the runtime `fast` answers at a time; 0 for as many as a request brings."""
 
     @classmethod
     def from_settings(cls, settings: Mapping[str, Setting]) -> Self:
@@ -77,6 +79,8 @@ class GenerationSettings:
             raise UnsupportedError(
                 f"min_new_tokens must be from 0 to max_new_tokens ({found.max_new_tokens}), not {found.min_new_tokens}"
             )
+        if found.slots < 0:
+            raise UnsupportedError(f"slots must be at least 0, not {found.slots}")
         if found.weights not in _WEIGHTS:
             raise unknown_name("kind of weights", found.weights, _WEIGHTS)
         return found
@@ -92,18 +96,22 @@ class GenerationSettings:
 class TransformersBackend:
     """One model of transformers. Construction checks the request; nothing heavy is imported before `load`."""
 
-    def __init__(self, settings: GenerationSettings, *, mode: Quantization, device: str = "cpu") -> None:
+    def __init__(
+        self, settings: GenerationSettings, *, mode: Quantization, runtime: Runtime = Runtime.EAGER, device: str = "cpu"
+    ) -> None:
         self._settings = settings
         self._mode = mode
+        self._runtime = runtime
         self._device = device
 
     @classmethod
     def from_request(cls, request: BackendRequest) -> Self:
         """Raises UnknownNameError for a name, UnsupportedError for a value that cannot be."""
-        if request.runtime != "eager":
-            raise UnsupportedError(f"the transformers backend runs eagerly only, not {request.runtime}")
+        if request.runtime not in list(Runtime):
+            raise unknown_name("runtime", request.runtime, list(Runtime))
         settings = GenerationSettings.from_settings(request.settings)
-        return cls(settings, mode=parse_quantization(request.quantization), device=request.device)
+        mode = parse_quantization(request.quantization)
+        return cls(settings, mode=mode, runtime=Runtime(request.runtime), device=request.device)
 
     def load(self) -> Mapping[str, Setting]:
         """Load, check and warm up the model; the facts say what was loaded.
@@ -127,24 +135,33 @@ class TransformersBackend:
             trust_remote_code=settings.trust_remote_code,
             dummy=checkpoint.is_dummy,
         )
-        self._family = load_family(name)
+        family = load_family(name)
         _prepare_libraries()
         from harness.backends.generative.loading import load_model
 
-        loaded = load_model(checkpoint, self._family, settings, self._mode, self._device)
-        self._model, self._processor, self._devices = loaded.model, loaded.processor, loaded.device.devices
-        self._generation = greedy_config(
-            self._model, self._processor.tokenizer, settings.max_new_tokens, settings.min_new_tokens
+        loaded = load_model(checkpoint, family, settings, self._mode, self._device)
+        self.pieces = LoadedPieces(
+            model=loaded.model,
+            processor=loaded.processor,
+            family=family,
+            family_name=name,
+            devices=loaded.device.devices,
+            quantized=self._mode.is_quantized,
+            stops=stop_ids(loaded.model, loaded.processor.tokenizer),
+            max_new_tokens=settings.max_new_tokens,
+            min_new_tokens=settings.min_new_tokens,
+            token_logprobs=settings.token_logprobs,
+            slots=settings.slots,
         )
-        self._model.generation_config = self._generation  # or the checkpoint's own would fill what is unset here
-        self._stops = frozenset(self._generation.eos_token_id)
+        self._generator = create_generator(self._runtime, self.pieces)
         self._warm_up()
         return {
             "family": name,
-            "tokens_per_tile": self._family.tokens_per_tile(self._model.config),
+            "tokens_per_tile": family.tokens_per_tile(loaded.model.config),
             "cudnn_attention": False,
             **loaded.facts(),
-            **_checkpoint_facts(checkpoint, self._processor),
+            **self._generator.facts(),
+            **_checkpoint_facts(checkpoint, loaded.processor),
         }
 
     def read(self, image: Image, prompt: str) -> Answer:
@@ -152,94 +169,32 @@ class TransformersBackend:
         return self.read_batch([image], prompt)[0]
 
     def read_batch(self, images: Sequence[Image], prompt: str) -> Sequence[Answer]:
-        """Answer about several images in one `generate`.
-
-        `phases` are those of the whole batch: `preprocess_s`, `ttft_s` and `tpot_s` (per step) from the start of
-        `generate`, `generate_s`, and `fingerprint_s`, what hashing the pixels for `facts` took.
-        """
-        device_memory.reset_allocator_peaks(self._devices)
-        started = time.perf_counter()
-        prepared = self._family.prepare(self._processor, self._model.config, images, prompt)
-        inputs = self._on_device(prepared.inputs)
-        ready = time.perf_counter()
-        logprobs = TokenLogprobs() if self._settings.token_logprobs else None
-        rows, clock, generate_s = self._generate(inputs, logprobs)
-        answers = [cut_at_stop(row, self._stops) for row in rows]
-        hashing = time.perf_counter()
-        facts = [_image_facts(*pair) for pair in zip(images, prepared.pixels, strict=True)]
-        phases = {
-            "preprocess_s": ready - started,
-            **clock.phases(),
-            "generate_s": generate_s,
-            "fingerprint_s": time.perf_counter() - hashing,
-        }
-        if logprobs is not None:
-            means = logprobs.means([len(answer.ids) for answer in answers])
-            facts = [f if m is None else {**f, "mean_logprob": m} for f, m in zip(facts, means, strict=True)]
-        allocator = device_memory.allocator_peaks(self._devices)
-        prompt_tokens = prepared.inputs["attention_mask"].sum(dim=1).tolist()
+        """Answer about several images in one request; the phases are the runtime's."""
+        device_memory.reset_allocator_peaks(self.pieces.devices)
+        said = self._generator.answer(images, prompt)
+        allocator = device_memory.allocator_peaks(self.pieces.devices)
         return [
             Answer(
-                text=self._processor.tokenizer.decode(
-                    answer.ids, skip_special_tokens=True, clean_up_tokenization_spaces=False
+                text=self.pieces.processor.tokenizer.decode(
+                    one.generated.ids, skip_special_tokens=True, clean_up_tokenization_spaces=False
                 ),
-                phases=phases,
-                prompt_tokens=count,
-                output_tokens=len(answer.ids),
-                stop=answer.stop,
-                facts=fact,
+                phases=one.phases,
+                prompt_tokens=one.prompt_tokens,
+                output_tokens=len(one.generated.ids),
+                stop=one.generated.stop,
+                facts=one.facts,
                 allocator=allocator,
             )
-            for answer, count, fact in zip(answers, prompt_tokens, facts, strict=True)
+            for one in said
         ]
-
-    def _on_device(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
-        dtype = self._model.dtype
-        device = self._devices[0] if self._devices else "cpu"  # of several, the first takes the inputs
-        return {
-            name: tensor.to(device, dtype) if tensor.is_floating_point() else tensor.to(device)
-            for name, tensor in inputs.items()
-        }
-
-    def _generate(
-        self, inputs: dict[str, Any], logprobs: TokenLogprobs | None
-    ) -> tuple[list[list[int]], TokenClock, float]:
-        """The generated ids of each row, the clock of the tokens, and the seconds of it all."""
-        import torch
-
-        width = inputs["input_ids"].shape[1]
-        room = getattr(self._model.config.get_text_config(), "max_position_embeddings", None)
-        longest = width + self._settings.max_new_tokens
-        if room is not None and longest > room:
-            raise UnsupportedError(
-                f"a prompt of {width} tokens and up to {self._settings.max_new_tokens} new ones do not fit into this "
-                f"model's {room} positions; lower max_new_tokens"
-            )
-        with torch.inference_mode():
-            clock = TokenClock()
-            start = time.perf_counter()
-            output = self._model.generate(
-                **inputs,
-                generation_config=self._generation,
-                streamer=clock,
-                logits_processor=None if logprobs is None else [logprobs],
-            )
-            ids = output[:, width:].tolist()
-            return ids, clock, time.perf_counter() - start
 
     def _warm_up(self) -> None:
         """Answer about a small page, so that no first document pays for lazy initialisation."""
-        import copy
-
         from PIL import Image as pillow
 
-        whole, self._generation = self._generation, copy.deepcopy(self._generation)
-        self._generation.max_new_tokens = min(4, self._settings.max_new_tokens)
-        self._generation.min_new_tokens = min(4, self._settings.min_new_tokens) or None
-        try:
-            self.read(pillow.linear_gradient("L").resize((210, 297)).convert("RGB"), "Read this page.")
-        finally:
-            self._generation = whole
+        page = pillow.linear_gradient("L").resize((210, 297)).convert("RGB")
+        with self._generator.short_answers():
+            self.read(page, "Read this page.")
 
 
 def _prepare_libraries() -> None:
@@ -257,21 +212,6 @@ def _prepare_libraries() -> None:
     ensure_torchvision()
     transformers_logging: Any = importlib.import_module("transformers.utils.logging")
     transformers_logging.disable_progress_bar()
-
-
-def _image_facts(image: Image, pixels: Pixels) -> dict[str, Setting]:
-    array: NDArray[Any] = pixels.tensor.contiguous().numpy()
-    shape = "x".join(map(str, array.shape))
-    digest = hashlib.sha256(shape.encode())
-    digest.update(array.data)
-    return {
-        "image_width": image.width,
-        "image_height": image.height,
-        "tiles": array.shape[0],
-        "image_tokens": pixels.image_tokens,
-        "pixel_shape": shape,
-        "pixel_sha256": digest.hexdigest()[:16],
-    }
 
 
 def _checkpoint_facts(checkpoint: Checkpoint, processor: Any) -> dict[str, Setting]:

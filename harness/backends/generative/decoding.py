@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import torch
     from transformers import GenerationConfig
 
-__all__ = ["Generated", "TokenClock", "TokenLogprobs", "cut_at_stop", "greedy_config"]
+__all__ = ["Generated", "TokenClock", "TokenLogprobs", "cut_at_stop", "greedy_config", "stop_ids"]
 
 
 class TokenClock:
@@ -94,27 +94,36 @@ def cut_at_stop(ids: Sequence[int], stop_ids: Collection[int]) -> Generated:
     return Generated(ids=ids, stop="length")
 
 
-def greedy_config(model: Any, tokenizer: Any, max_new_tokens: int, min_new_tokens: int = 0) -> GenerationConfig:
-    """Greedy decoding until one of the stop ids that model or tokenizer name, none of which is chosen before
-    `min_new_tokens`: with as many as `max_new_tokens`, every answer has that length.
+def stop_ids(model: Any, tokenizer: Any) -> Sequence[int]:
+    """Ids that end an answer: those that model or tokenizer name.
 
-    Everything else that the checkpoint may say (sampling, penalties) is left out. Raises CheckpointError if there is
-    no stop id: every answer would run to its limit.
+    Raises CheckpointError if there is none: every answer would run to its limit.
     """
-    transformers: Any = importlib.import_module("transformers")
     named = model.generation_config.eos_token_id
     stops = {named} if isinstance(named, int) else set(named or ())
     stops |= {tokenizer.eos_token_id}
     stops -= {None}
     if not stops:
         raise CheckpointError("neither generation_config.json nor the tokenizer names an end-of-sequence token")
+    return sorted(stops)
+
+
+def greedy_config(
+    stops: Sequence[int], tokenizer: Any, max_new_tokens: int, min_new_tokens: int = 0
+) -> GenerationConfig:
+    """Greedy decoding until one of `stops`, none of which is chosen before `min_new_tokens`: with as many as
+    `max_new_tokens`, every answer has that length.
+
+    Everything else that the checkpoint may say (sampling, penalties) is left out.
+    """
+    transformers: Any = importlib.import_module("transformers")
     pad = tokenizer.pad_token_id
     config: GenerationConfig = transformers.GenerationConfig(
         do_sample=False,
         num_beams=1,
         max_new_tokens=max_new_tokens,
         min_new_tokens=min_new_tokens or None,
-        eos_token_id=sorted(stops),
+        eos_token_id=list(stops),
         pad_token_id=min(stops) if pad is None else pad,
         bos_token_id=tokenizer.bos_token_id,
     )

@@ -1,0 +1,166 @@
+"""A text decoder over slots: whole prompts at once, then one token a step for all slots together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from harness.backends.generative.fast.attention import attend_prompt
+from harness.backends.generative.fast.cache import SlotCache
+from harness.backends.generative.fast.layers import Layer, decoder_layers
+
+__all__ = ["Decoder", "ImageStates", "State"]
+
+States = dict[int, tuple[torch.Tensor, torch.Tensor]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImageStates:
+    """What layers that attend to the image are shown of it, for prompts of one shape."""
+
+    states: torch.Tensor
+    """(rows, positions, hidden): of all tiles, those that the image does not fill included."""
+    filled: int
+    """Positions of the tiles that the image fills: they come first, and all that a later token sees."""
+    first: int
+    """Position of the image in the prompt. Tokens before it see no image: of them, the library's mask leaves the
+    attention (to all tiles) and switches off the MLP of these layers."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class State:
+    """What a decoding step reads and changes, one entry a slot: the same tensors at every step."""
+
+    tokens: torch.Tensor
+    """The last token of each row: int64."""
+    lengths: torch.Tensor
+    """Positions that the cache holds of each row: int64."""
+    image_lengths: torch.Tensor
+    """The same of its image."""
+    active: torch.Tensor
+    """1 for a slot that has a row, else 0: int64."""
+    left: torch.Tensor
+    """Tokens still to come before a row may stop: int64."""
+    logprobs: torch.Tensor
+    """Of the chosen tokens, natural logarithms, float32."""
+    gaps: torch.Tensor
+    """From the chosen token's logit to the next best, float32."""
+
+    @classmethod
+    def allocate(cls, slots: int, device: torch.device) -> State:
+        """No rows."""
+
+        def zeros() -> torch.Tensor:
+            return torch.zeros(slots, dtype=torch.int64, device=device)
+
+        def floats() -> torch.Tensor:
+            return torch.zeros(slots, dtype=torch.float32, device=device)
+
+        return cls(
+            tokens=zeros(),
+            lengths=zeros(),
+            image_lengths=zeros() + 1,
+            active=zeros(),
+            left=zeros(),
+            logprobs=floats(),
+            gaps=floats(),
+        )
+
+
+class Decoder:
+    """The library's weights, and the arithmetic of its `generate` with greedy decoding.
+
+    `logprobs` has log-probabilities told, which takes another pass over the logits.
+    """
+
+    def __init__(self, model: Any, *, stops: Sequence[int], fuse: bool, logprobs: bool) -> None:
+        self._text = model.model.language_model
+        self._head = model.lm_head
+        self.layers = decoder_layers(self._text, fuse=fuse)
+        self._logprobs = logprobs
+        self._stops = tuple(stops)
+        self._rotary: tuple[Any, Any] | None = None
+
+    @property
+    def attends_to_image(self) -> bool:
+        """Whether some layers attend to an image that is not in the prompt."""
+        return any(layer.is_cross for layer in self.layers)
+
+    def reserve(self, capacity: int, like: torch.Tensor) -> None:
+        """Work out the rotations of that many positions, once."""
+        if self._rotary is None or len(self._rotary[0]) < capacity:
+            positions = torch.arange(capacity, device=like.device)[None]
+            cos, sin = self._text.rotary_emb(like, positions)
+            self._rotary = cos[0].contiguous(), sin[0].contiguous()
+
+    def embed(self, ids: torch.Tensor) -> torch.Tensor:
+        """Of tokens: (..., hidden)."""
+        found: torch.Tensor = self._text.embed_tokens(ids)
+        return found
+
+    def read(self, hidden: torch.Tensor, image: ImageStates | None) -> tuple[torch.Tensor, States]:
+        """Prompts of equal length, embedded, (rows, tokens, hidden): the logits of the next token of each, (rows,
+        vocabulary), and each layer's keys and values, of the image those that later tokens see."""
+        self.reserve(hidden.shape[1], hidden)
+        assert self._rotary is not None
+        cos, sin = (table[: hidden.shape[1]] for table in self._rotary)
+        states: States = {}
+        for number, layer in enumerate(self.layers):
+            if layer.is_cross:
+                assert image is not None
+                hidden, states[number] = _read_image(layer, hidden, image)
+                continue
+            q, k, v = layer.text_queries_keys_values(layer.norm(hidden), cos, sin)
+            states[number] = k, v
+            hidden = layer.finish(hidden, attend_prompt(q, k, v, causal=True))
+        return self._logits(hidden[:, -1]), states
+
+    def step(self, state: State, cache: SlotCache) -> None:
+        """The next token of every slot, into `state`. Waits for nothing, so that it can be recorded as a graph."""
+        assert self._rotary is not None
+        cos, sin = (table[state.lengths] for table in self._rotary)
+        hidden = self.embed(state.tokens)
+        seen = state.lengths + 1
+        for number, layer in enumerate(self.layers):
+            keys, values = cache.keys[number], cache.values[number]
+            lengths = state.image_lengths if layer.is_cross else seen
+            hidden = layer(hidden, keys, values, lengths, cos, sin)
+        self.choose(self._logits(hidden), state)
+        state.lengths.add_(state.active)
+        state.left.sub_(state.active)
+
+    def choose(self, logits: torch.Tensor, state: State, slots: torch.Tensor | None = None) -> None:
+        """Put the likeliest tokens into `state`: of all slots, or the rows of `logits` into `slots`."""
+        logits = logits.float()
+        left = state.left if slots is None else state.left[slots]
+        for stop in self._stops:
+            logits[:, stop] = torch.where(left > 0, -torch.inf, logits[:, stop])
+        tokens = logits.argmax(dim=-1)  # of equals the first, as the library takes
+        best = logits.gather(1, tokens[:, None])
+        others = logits.scatter(1, tokens[:, None], -torch.inf).amax(dim=-1)
+        found = [(state.tokens, tokens), (state.gaps, best[:, 0] - others)]
+        if self._logprobs:
+            found.append((state.logprobs, best[:, 0] - logits.logsumexp(dim=-1)))
+        for kept, new in found:
+            if slots is None:
+                kept.copy_(new)
+            else:
+                kept[slots] = new
+
+    def _logits(self, hidden: torch.Tensor) -> torch.Tensor:
+        found: torch.Tensor = self._head(self._text.norm(hidden))
+        return found
+
+
+def _read_image(layer: Layer, hidden: torch.Tensor, image: ImageStates) -> tuple[torch.Tensor, Any]:
+    """A layer that attends to the image, for whole prompts; its keys and values of the tiles that are filled."""
+    keys, values = layer.image_keys_values(image.states)
+    queries = layer.queries(layer.norm(hidden))
+    shown = keys[:, : image.filled], values[:, : image.filled]
+    before = attend_prompt(queries[:, : image.first], keys, values, causal=False)
+    after = attend_prompt(queries[:, image.first :], *shown, causal=False)
+    sees = torch.arange(hidden.shape[1], device=hidden.device) >= image.first
+    return layer.finish(hidden, torch.cat((before, after), dim=1), sees[:, None].to(hidden.dtype)), shown

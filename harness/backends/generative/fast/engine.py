@@ -1,0 +1,236 @@
+"""Many documents through a few slots: prompts are read as slots come free, and every step is for all slots."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import torch
+
+from harness.backends.generative.fast.cache import SlotCache
+from harness.backends.generative.fast.decoder import Decoder, State
+from harness.backends.generative.fast.vision import Encoder
+
+__all__ = ["Engine", "Row", "Source"]
+
+_ROUND = 64
+_SLACK = 1
+"""Positions beyond the longest answer: a step for a row that has just ended has been started before that is known."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Row:
+    """One document on its way through."""
+
+    number: int
+    """Among the documents of the request."""
+    inputs: Mapping[str, torch.Tensor]
+    """As the family prepares them, of one row, on the processor."""
+    prompt_tokens: int
+    ids: list[int] = field(default_factory=list)
+    logprobs: list[float] = field(default_factory=list)
+    gaps: list[float] = field(default_factory=list)
+    launched: int = 0
+    """Tokens that have been asked for."""
+    started: float = 0.0
+    first: float = 0.0
+    last: float = 0.0
+    """Seconds on time.perf_counter: when its prompt began to be read, and when its tokens were known."""
+
+
+Source = Callable[[int], Sequence[Row]]
+"""Up to so many rows that can be read at once, all of one shape; none if no document is left."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Launched:
+    """A step whose tokens are still on their way to the host."""
+
+    rows: Mapping[int, Row]
+    tokens: torch.Tensor
+    gaps: torch.Tensor
+    logprobs: torch.Tensor | None
+    done: torch.cuda.Event | None
+
+
+class Engine:
+    """Decodes greedily. On CUDA a step is a graph, and the next one starts before the tokens of the last are read."""
+
+    def __init__(
+        self,
+        decoder: Decoder,
+        encoder: Encoder,
+        *,
+        like: torch.Tensor,
+        stops: Sequence[int],
+        max_new_tokens: int,
+        min_new_tokens: int,
+        logprobs: bool,
+    ) -> None:
+        self._decoder, self._encoder = decoder, encoder
+        self._like = like
+        self._cuda = bool(like.is_cuda)
+        self._stops = frozenset(stops)
+        self._longest, self._shortest = max_new_tokens, min_new_tokens
+        self._logprobs = logprobs
+        self._cache: SlotCache | None = None
+        self._steps: dict[int, tuple[State, Callable[[], None]]] = {}
+
+    @property
+    def records(self) -> bool:
+        """Whether steps are CUDA graphs."""
+        return self._cuda
+
+    @property
+    def longest(self) -> int:
+        """Tokens of an answer at most."""
+        return self._longest
+
+    def reserve(self, slots: int, prompt: int, image: int) -> int:
+        """Have room for so many rows at once, with prompts and images of so many positions at most.
+
+        Returns how many there is room for: fewer than asked where memory would not hold their cache.
+        """
+        capacity = -(-(prompt + self._longest + _SLACK) // _ROUND) * _ROUND
+        held = self._cache
+        if held is not None and held.slots >= slots and held.capacity >= capacity and held.image_capacity >= image:
+            return slots
+        self._steps.clear()
+        self._cache = None  # before the new one is made: both at once might not fit
+        self._decoder.reserve(capacity, self._like)
+        self._cache = SlotCache.allocate(
+            self._decoder.layers,
+            slots=max(slots, held.slots if held else 0),
+            capacity=max(capacity, held.capacity if held else 0),
+            image_capacity=max(image, held.image_capacity if held else 0),
+            like=self._like,
+        )
+        return slots
+
+    def run(self, slots: int, source: Source, on_row: Callable[[Row], None]) -> None:
+        """Answer all that `source` gives, `slots` at a time; each row is handed over when its last token is known.
+
+        `reserve` must have been called for as many slots, and for the longest of the prompts.
+        """
+        assert self._cache is not None
+        cache = self._cache.first(slots)
+        state, step = self._step_of(slots, cache)
+        rows: dict[int, Row] = {}
+        pending: deque[_Launched] = deque()
+
+        def settle(left: int) -> None:
+            while len(pending) > left:
+                for slot, row in self._collect(pending.popleft()):
+                    if rows.get(slot) is row:
+                        del rows[slot]
+                        state.active[slot] = 0
+                        state.lengths[slot] = 0
+                        on_row(row)
+
+        while True:
+            free = [slot for slot in range(slots) if slot not in rows]
+            while free and (group := source(len(free))):
+                settle(0)
+                taken, free = free[: len(group)], free[len(group) :]
+                rows.update(zip(taken, group, strict=True))
+                pending.append(self._admit(dict(zip(taken, group, strict=True)), state, cache))
+            if not rows:
+                return
+            going = {slot: row for slot, row in rows.items() if row.launched < self._longest}
+            if going:
+                step()
+                for row in going.values():
+                    row.launched += 1
+                pending.append(self._launched(going, state))
+            settle(1 if going and self._cuda else 0)
+
+    def _admit(self, rows: Mapping[int, Row], state: State, cache: SlotCache) -> _Launched:
+        """Read prompts of one shape, and choose their first tokens."""
+        started = time.perf_counter()
+        inputs = self._stacked([row.inputs for row in rows.values()])
+        hidden, image = self._encoder.encode(self._decoder, inputs)
+        logits, states = self._decoder.read(hidden, image)
+        slots = torch.tensor(list(rows), device=self._like.device)
+        cache.write(slots, states)
+        state.active[slots] = 1
+        state.lengths[slots] = hidden.shape[1]
+        state.image_lengths[slots] = image.filled if image is not None else 1
+        state.left[slots] = self._shortest
+        self._decoder.choose(logits, state, slots)
+        state.left[slots] -= 1
+        for row in rows.values():
+            row.started, row.launched = started, 1
+        return self._launched(rows, state)
+
+    def _stacked(self, inputs: Sequence[Mapping[str, torch.Tensor]]) -> dict[str, torch.Tensor]:
+        found = {}
+        for name in inputs[0]:
+            tensor = torch.cat([each[name] for each in inputs])
+            dtype = self._like.dtype if tensor.is_floating_point() else tensor.dtype
+            found[name] = tensor.to(self._like.device, dtype, non_blocking=True)
+        return found
+
+    def _launched(self, rows: Mapping[int, Row], state: State) -> _Launched:
+        """Send the tokens of the step on their way, without waiting for them."""
+        kept = [state.tokens, state.gaps, *((state.logprobs,) if self._logprobs else ())]
+        if self._cuda:
+            copies = [torch.empty(t.shape, dtype=t.dtype, pin_memory=True).copy_(t, non_blocking=True) for t in kept]
+            done = torch.cuda.Event()
+            done.record()
+        else:
+            copies, done = [tensor.clone() for tensor in kept], None
+        logprobs = copies[2] if self._logprobs else None
+        return _Launched(rows=dict(rows), tokens=copies[0], gaps=copies[1], logprobs=logprobs, done=done)
+
+    def _collect(self, launched: _Launched) -> Iterator[tuple[int, Row]]:
+        """Wait for the tokens of a step; the rows that they end."""
+        if launched.done is not None:
+            launched.done.synchronize()
+        now = time.perf_counter()
+        tokens, gaps = launched.tokens.tolist(), launched.gaps.tolist()
+        for slot, row in launched.rows.items():
+            if self._is_finished(row):
+                continue  # it had ended before this step was started for the others
+            row.ids.append(tokens[slot])
+            row.gaps.append(gaps[slot])
+            if launched.logprobs is not None:
+                row.logprobs.append(float(launched.logprobs[slot]))
+            row.first, row.last = row.first or now, now
+            if self._is_finished(row):
+                yield slot, row
+
+    def _is_finished(self, row: Row) -> bool:
+        return len(row.ids) >= self._longest or bool(row.ids and row.ids[-1] in self._stops)
+
+    def _step_of(self, slots: int, cache: SlotCache) -> tuple[State, Callable[[], None]]:
+        """The state of so many slots and the step that changes it, made once."""
+        if slots not in self._steps:
+            state = State.allocate(slots, self._like.device)
+
+            def step() -> None:
+                self._decoder.step(state, cache)
+
+            self._steps[slots] = state, self._recorded(step) if self._cuda else step
+        state, step = self._steps[slots]
+        for tensor in (state.active, state.lengths):
+            tensor.zero_()  # a request that failed may have left rows behind
+        return state, step
+
+    def _recorded(self, step: Callable[[], None]) -> Callable[[], None]:
+        """`step` as a CUDA graph; run before, so that kernels are compiled and chosen outside of it."""
+        stream = torch.cuda.Stream()
+        stream.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(stream):
+            for _ in range(3):
+                step()
+        torch.cuda.current_stream().wait_stream(stream)
+        graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(graph):
+            step()
+
+        def replay() -> None:
+            graph.replay()
+
+        return replay

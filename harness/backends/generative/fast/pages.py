@@ -1,0 +1,106 @@
+"""Pages of a request as rows: prepared in the background where a GPU does the work, and handed out by shape."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from typing import TYPE_CHECKING, Self
+
+import torch
+
+from harness.backends.generative.families import Prepared
+from harness.backends.generative.fast.engine import Row
+from harness.backends.generative.fast.vision import Encoder
+from harness.backends.generative.image_facts import image_facts
+from harness.backends.generative.runtimes import LoadedPieces
+from harness.backends.protocol import Setting
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+__all__ = ["Pages", "shape_of"]
+
+_POSITIONS = 16384
+"""Read at once, of prompts and tiles: enough to keep a GPU's matrix units busy, and no more memory than that."""
+_THREADS = 8
+"""At most: preparing a page takes a core longer than a GPU takes to answer it in a large batch."""
+
+
+class Pages:
+    """Enter it before use. On the processor pages are prepared when they are asked for: threads of two kinds of work
+    would wait for each other there."""
+
+    def __init__(self, pieces: LoadedPieces, encoder: Encoder, images: Sequence[Image], prompt: str) -> None:
+        self._pieces, self._encoder = pieces, encoder
+        self._images, self._prompt = images, prompt
+        self._waiting = list(range(len(images)))
+        self._prepared: dict[int, Prepared] = {}
+        self._futures: dict[int, Future[Prepared]] = {}
+        self._pool: ThreadPoolExecutor | None = None
+        self.facts: dict[int, Mapping[str, Setting]] = {}
+        """Of each page, as `image_facts` tells them."""
+        self.phases: dict[int, Mapping[str, float]] = {}
+        """Seconds that preparing each page took, and hashing its pixels."""
+
+    def __enter__(self) -> Self:
+        if self._pieces.devices:
+            threads = min(_THREADS, max(1, (os.cpu_count() or 2) // 2), len(self._images))
+            self._pool = ThreadPoolExecutor(threads)
+            self._futures = {i: self._pool.submit(self._prepare, i) for i in self._waiting}
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._pool is not None:
+            self._pool.shutdown(cancel_futures=True)
+
+    def wait(self, number: int) -> Prepared:
+        """One page, prepared."""
+        if number not in self._prepared:
+            future = self._futures.pop(number, None)
+            self._prepared[number] = self._prepare(number) if future is None else future.result()
+        return self._prepared[number]
+
+    def take(self, most: int) -> Sequence[Row]:
+        """Up to `most` pages of one shape, the first of them the one that has waited longest; none if none is left."""
+        ready = self._ready(most)
+        if not ready:
+            return []
+        first = self.wait(ready[0]).inputs
+        alike = [i for i in ready if shape_of(self.wait(i).inputs) == shape_of(first)]
+        together = max(1, _POSITIONS // self._encoder.work(first))
+        chosen = alike[: min(most, together)]
+        self._waiting = [i for i in self._waiting if i not in chosen]
+        rows = []
+        for i in chosen:
+            inputs = self._prepared.pop(i).inputs
+            rows.append(Row(number=i, inputs=inputs, prompt_tokens=int(inputs["attention_mask"].sum())))
+        return rows
+
+    def _ready(self, most: int) -> Sequence[int]:
+        """Pages that are prepared, in their order: at least one, if any is left."""
+        if self._pool is None:
+            return self._waiting[:most]
+        for _ in range(2):
+            ready = [i for i in self._waiting if i in self._prepared or self._futures[i].done()]
+            if ready or not self._waiting:
+                break
+            wait([self._futures[i] for i in self._waiting], return_when=FIRST_COMPLETED)
+        return ready
+
+    def _prepare(self, number: int) -> Prepared:
+        started = time.perf_counter()
+        pieces, image = self._pieces, self._images[number]
+        found = pieces.family.prepare(pieces.processor, pieces.model.config, [image], self._prompt)
+        ready = time.perf_counter()
+        self.facts[number] = image_facts(image, found.pixels[0])
+        self.phases[number] = {"preprocess_s": ready - started, "fingerprint_s": time.perf_counter() - ready}
+        return found
+
+
+def shape_of(inputs: Mapping[str, torch.Tensor]) -> tuple[object, ...]:
+    """Rows of one shape can be read at once without padding: sizes, and tiles that an image fills."""
+    sizes = tuple((name, tuple(tensor.shape)) for name, tensor in sorted(inputs.items()))
+    ratios = inputs.get("aspect_ratio_ids")
+    return (sizes, None if ratios is None else tuple(ratios.flatten().tolist()))

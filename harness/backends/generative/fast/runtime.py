@@ -1,0 +1,122 @@
+"""The runtime `fast`: a slot whose answer ends takes the next page, which was prepared in the meantime."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import torch
+
+from harness.backends.generative.decoding import cut_at_stop
+from harness.backends.generative.fast.decoder import Decoder
+from harness.backends.generative.fast.engine import Engine, Row
+from harness.backends.generative.fast.pages import Pages
+from harness.backends.generative.fast.vision import encoder_for
+from harness.backends.generative.runtimes import LoadedPieces, Said, check_positions
+from harness.backends.protocol import Setting
+from harness.errors import UnsupportedError
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+__all__ = ["FastRuntime"]
+
+_SHORT = 4
+_NARROW = 1.0
+"""Logit gaps of less are told: where rounding may decide for another token."""
+_TOLD = 64
+"""So many of them, the narrowest: of random weights all are narrow."""
+
+
+class FastRuntime:
+    """Greedy decoding of the library's weights by our own loop."""
+
+    def __init__(self, pieces: LoadedPieces) -> None:
+        if len(pieces.devices) > 1:
+            raise UnsupportedError("the runtime fast runs on one device; use eager for a model spread over several")
+        self._pieces = pieces
+        self._encoder = encoder_for(pieces.family_name, pieces.model)
+        on_cuda = bool(pieces.devices)
+        self._decoder = Decoder(pieces.model, stops=pieces.stops, fuse=on_cuda, logprobs=pieces.token_logprobs)
+        if on_cuda and not pieces.quantized:
+            for layer in self._decoder.layers:
+                layer.compile(fullgraph=True, dynamic=False)
+        self._like = torch.empty(0, dtype=pieces.model.dtype, device=pieces.device)
+        self._engine = self._engine_for(pieces.max_new_tokens, pieces.min_new_tokens)
+
+    def facts(self) -> Mapping[str, Setting]:
+        """Whether steps are graphs, and layers compiled."""
+        on_cuda = bool(self._pieces.devices)
+        return {"fast_graphs": self._engine.records, "fast_compiled": on_cuda and not self._pieces.quantized}
+
+    def answer(self, images: Sequence[Image], prompt: str) -> Sequence[Said]:
+        """`ttft_s` and `generate_s` count from when the page's own prompt begins to be read; `preprocess_s` is that of
+        the page, part of which other pages were answered in."""
+        with Pages(self._pieces, self._encoder, images, prompt) as pages, torch.inference_mode():
+            first = pages.wait(0).inputs
+            longest = self._encoder.longest_prompt(first, self._pieces.processor)
+            check_positions(self._pieces.model.config, first["input_ids"].shape[1], self._engine.longest)
+            asked = min(self._pieces.slots or len(images), len(images))
+            slots = self._engine.reserve(asked, longest, self._encoder.image_positions(first))
+            done: dict[int, Row] = {}
+
+            def keep(row: Row) -> None:
+                row.inputs = {}  # its pixels are not needed any more
+                done[row.number] = row
+
+            self._engine.run(slots, pages.take, keep)
+            reduced = {"slots": slots, "slots_asked": asked} if slots < asked else {"slots": slots}
+            return [self._said(done[i], pages.phases[i], {**pages.facts[i], **reduced}) for i in range(len(images))]
+
+    @contextlib.contextmanager
+    def short_answers(self) -> Iterator[None]:
+        """Answers of a few tokens."""
+        whole = self._engine
+        self._engine = self._engine_for(
+            min(_SHORT, self._pieces.max_new_tokens), min(_SHORT, self._pieces.min_new_tokens)
+        )
+        try:
+            yield
+        finally:
+            self._engine = whole
+
+    def _engine_for(self, longest: int, shortest: int) -> Engine:
+        return Engine(
+            self._decoder,
+            self._encoder,
+            like=self._like,
+            stops=self._pieces.stops,
+            max_new_tokens=longest,
+            min_new_tokens=shortest,
+            logprobs=self._pieces.token_logprobs,
+        )
+
+    def _said(self, row: Row, prepared: Mapping[str, float], facts: Mapping[str, Setting]) -> Said:
+        phases = {
+            **prepared,
+            "ttft_s": row.first - row.started,
+            "generate_s": row.last - row.started,
+        }
+        if len(row.ids) > 1:
+            phases["tpot_s"] = (row.last - row.first) / (len(row.ids) - 1)
+        generated = cut_at_stop(row.ids, frozenset(self._pieces.stops))
+        told = {**facts, "narrow_gaps": self._narrow_gaps(row)}
+        if row.logprobs:
+            told["mean_logprob"] = sum(row.logprobs) / len(row.logprobs)
+        return Said(generated=generated, phases=phases, prompt_tokens=row.prompt_tokens, facts=told)
+
+    def _narrow_gaps(self, row: Row) -> str:
+        """Where the answer might have gone on otherwise, as JSON: [[character, gap to the next best logit], ...]."""
+        decode = self._pieces.processor.tokenizer.decode
+        narrow = sorted((i for i, gap in enumerate(row.gaps) if gap < _NARROW), key=lambda i: row.gaps[i])[:_TOLD]
+        return json.dumps(
+            [
+                [
+                    len(decode(row.ids[:i], skip_special_tokens=True, clean_up_tokenization_spaces=False)),
+                    round(row.gaps[i], 5),
+                ]
+                for i in sorted(narrow)
+            ]
+        )

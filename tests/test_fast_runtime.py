@@ -1,0 +1,294 @@
+"""The runtime `fast`: the library's own answers, in slots that are refilled."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from harness.backends.generative import TransformersBackend
+from harness.backends.generative.fast.attention import attend_cached
+from harness.backends.generative.fast.cache import SlotCache, cache_bytes
+from harness.backends.generative.fast.decoder import State
+from harness.backends.generative.fast.engine import Engine, Row
+from harness.backends.generative.fast.pages import Pages
+from harness.backends.protocol import Answer, BackendRequest
+from harness.errors import DocvlmError
+from tests.tiny_models import BUILDERS
+
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:`hidden_state` is deprecated:FutureWarning"),
+    pytest.mark.filterwarnings("ignore:__array_wrap__ must accept context:DeprecationWarning"),
+]
+PROMPT = "Read this page."
+SIZES = ((300, 420), (200, 700), (80, 64), (420, 300), (310, 430), (64, 64), (700, 200))
+"""Pages that are cut into other numbers of tiles."""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE", "HF_HUB_DISABLE_TELEMETRY"):
+            patch.setenv(name, "1")
+        yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module", params=["internvl", "mllama"])
+def checkpoint(request, tmp_path_factory) -> str:
+    return str(BUILDERS[request.param](tmp_path_factory.mktemp("checkpoint") / request.param))
+
+
+def opened(checkpoint: str, runtime: str, mode: str = "fp32", **more: Any) -> TransformersBackend:
+    told = {"source": checkpoint, "max_new_tokens": 14, **more}
+    request = BackendRequest(backend="transformers", quantization=mode, runtime=runtime, settings=told)
+    backend = TransformersBackend.from_request(request)
+    backend.load()
+    return backend
+
+
+def pages(sizes: Sequence[tuple[int, int]] = SIZES) -> list[Image.Image]:
+    return [Image.linear_gradient("L").resize(size).rotate(90 * i).convert("RGB") for i, size in enumerate(sizes)]
+
+
+def said(answers: Sequence[Answer]) -> list[tuple[object, ...]]:
+    return [(a.text, a.output_tokens, a.stop, a.prompt_tokens, a.facts["pixel_sha256"]) for a in answers]
+
+
+@pytest.mark.parametrize("slots", [0, 1, 2])
+def test_it_says_what_the_library_says_however_many_slots_there_are(checkpoint, slots):
+    alone = [opened_once(checkpoint, "eager").read(page, PROMPT) for page in pages()]
+    fast = opened(checkpoint, "fast", slots=slots).read_batch(pages(), PROMPT)
+    assert said(fast) == said(alone)
+    assert len({a.text for a in alone}) > 1
+    assert {a.facts["slots"] for a in fast} == {slots or len(SIZES)}
+
+
+_OPENED: dict[tuple[str, str], TransformersBackend] = {}
+
+
+def opened_once(checkpoint: str, runtime: str) -> TransformersBackend:
+    return _OPENED.setdefault((checkpoint, runtime), opened(checkpoint, runtime))
+
+
+@pytest.mark.parametrize("least", [5, 14])
+def test_answers_are_as_long_as_they_must_be(checkpoint, least):
+    eager, fast = (
+        opened(checkpoint, name, min_new_tokens=least).read_batch(pages(SIZES[:3]), PROMPT)
+        for name in ("eager", "fast")
+    )
+    assert said(fast) == said(eager)
+    assert all(a.output_tokens is not None and least <= a.output_tokens <= 14 for a in fast)
+
+
+def test_a_slot_is_as_good_after_another_page_as_before(checkpoint):
+    backend = opened_once(checkpoint, "fast")
+    first = said(backend.read_batch(pages(), PROMPT))
+    backend.read_batch(list(reversed(pages())), "Something else altogether, and at greater length.")
+    assert said(backend.read_batch(pages(), PROMPT)) == first
+
+
+def test_log_probabilities_are_those_of_the_library(checkpoint):
+    eager, fast = (
+        opened(checkpoint, name, token_logprobs=True).read(pages()[0], PROMPT).facts["mean_logprob"]
+        for name in ("eager", "fast")
+    )
+    assert fast == pytest.approx(eager, abs=1e-4)
+
+
+def test_gaps_between_the_likeliest_tokens_are_told_by_character(checkpoint):
+    answer = opened_once(checkpoint, "fast").read(pages()[0], PROMPT)
+    told = json.loads(str(answer.facts["narrow_gaps"]))
+    assert all(0 <= at <= len(answer.text) and 0 <= gap < 1 for at, gap in told)
+    assert [at for at, _ in told] == sorted(at for at, _ in told)
+
+
+@pytest.mark.parametrize("mode", ["bf16", "nf4"])
+def test_other_precisions_answer_too(checkpoint, mode):
+    answers = opened(checkpoint, "fast", mode).read_batch(pages(SIZES[:2]), PROMPT)
+    assert all(a.output_tokens for a in answers)
+
+
+def test_times_are_of_the_page_and_not_of_the_whole_request(checkpoint):
+    backend = opened(checkpoint, "fast", slots=1)
+    started = [a.phases for a in backend.read_batch(pages(SIZES[:3]), PROMPT)]
+    whole = sum(phases["generate_s"] for phases in started)
+    for phases in started:
+        assert 0 < phases["ttft_s"] <= phases["generate_s"] < whole
+        assert phases["preprocess_s"] > 0
+
+
+def test_what_cannot_be_run_is_refused(checkpoint, tmp_path):
+    with pytest.raises(DocvlmError, match="slots must be at least 0"):
+        opened(checkpoint, "fast", slots=-1)
+    with pytest.raises(DocvlmError, match="did you mean fast"):
+        opened(checkpoint, "fasst")
+    with pytest.raises(DocvlmError, match="do not fit into this model's"):
+        opened(checkpoint, "fast", max_new_tokens=1_000_000).read(pages()[0], PROMPT)
+
+
+# --- slots ---------------------------------------------------------------------------------------------------------
+
+
+class Countdown:
+    """Stands for a decoder: a prompt is a number, and the answer counts down from it to 0, the stop."""
+
+    layers = ()
+
+    def __init__(self) -> None:
+        self.steps = 0
+
+    def reserve(self, capacity: int, like: torch.Tensor) -> None:
+        """Nothing to work out."""
+
+    def read(self, hidden: torch.Tensor, image: None) -> tuple[torch.Tensor, dict[int, Any]]:
+        return hidden[:, 0], {}
+
+    def choose(self, logits: torch.Tensor, state: State, slots: torch.Tensor) -> None:
+        state.tokens[slots] = logits.long()
+
+    def step(self, state: State, cache: SlotCache) -> None:
+        self.steps += 1
+        state.tokens.sub_(state.active)
+
+
+ENCODER = SimpleNamespace(encode=lambda decoder, inputs: (inputs["input_ids"], None))
+
+
+def run(lengths: Sequence[int], slots: int, longest: int, together: int) -> tuple[dict[int, list[int]], int]:
+    """The ids of each row, and the steps that it took."""
+    decoder = Countdown()
+    engine = Engine(
+        decoder,  # type: ignore[arg-type]
+        ENCODER,  # type: ignore[arg-type]
+        like=torch.empty(0),
+        stops=[0],
+        max_new_tokens=longest,
+        min_new_tokens=0,
+        logprobs=False,
+    )
+    rows = [
+        Row(number=i, inputs={"input_ids": torch.tensor([[length]])}, prompt_tokens=1)
+        for i, length in enumerate(lengths)
+    ]
+    done: dict[int, list[int]] = {}
+
+    def source(most: int) -> list[Row]:
+        taken = rows[: min(most, together)]
+        del rows[: len(taken)]
+        return taken
+
+    def keep(row: Row) -> None:
+        assert row.number not in done
+        done[row.number] = row.ids
+
+    engine.reserve(slots, 1, 0)
+    engine.run(slots, source, keep)
+    return done, decoder.steps
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    lengths=st.lists(st.integers(0, 20), min_size=1, max_size=24),
+    slots=st.integers(1, 6),
+    longest=st.integers(1, 18),
+    together=st.integers(1, 6),
+)
+def test_each_row_is_answered_once_and_no_slot_waits_for_the_longest(lengths, slots, longest, together):
+    done, steps = run(lengths, slots, longest, together)
+    wanted = {i: list(range(length, -1, -1))[:longest] for i, length in enumerate(lengths)}
+    assert done == wanted
+    work = [len(ids) - 1 for ids in wanted.values()]
+    assert steps <= sum(work) / slots + max(work) + 1  # Graham (1966): a list schedule is no longer
+
+
+def test_a_request_that_failed_leaves_no_row_behind():
+    lengths = [3, 2]
+    done, _ = run(lengths, 2, 9, 1)
+    assert done == {0: [3, 2, 1, 0], 1: [2, 1, 0]}
+
+
+def test_the_cache_takes_what_was_predicted(checkpoint):
+    backend = opened_once(checkpoint, "fast")
+    layers = backend._generator._decoder.layers  # type: ignore[attr-defined]
+    room = {"slots": 3, "capacity": 64, "image_capacity": 20}
+    cache = SlotCache.allocate(layers, like=torch.empty(0, dtype=torch.bfloat16), **room)
+    taken = sum(tensor.nbytes for tensor in (*cache.keys, *cache.values))
+    assert taken == cache_bytes(layers, bytes_per_value=2, **room)
+    assert cache.first(2).keys[0].data_ptr() == cache.keys[0].data_ptr()
+
+
+# --- pages ---------------------------------------------------------------------------------------------------------
+
+
+def test_pages_of_one_shape_come_together_and_none_is_lost(checkpoint):
+    backend = opened_once(checkpoint, "fast")
+    encoder = backend._generator._encoder  # type: ignore[attr-defined]
+    with Pages(backend.pieces, encoder, pages(), PROMPT) as source:
+        groups = []
+        while group := source.take(4):
+            groups.append(group)
+    assert sorted(row.number for group in groups for row in group) == list(range(len(SIZES)))
+    assert all(
+        {name: t.shape for name, t in row.inputs.items()} == {name: t.shape for name, t in group[0].inputs.items()}
+        for group in groups
+        for row in group
+    )
+    assert max(map(len, groups)) > 1 or checkpoint.endswith("internvl")
+
+
+# --- attention -----------------------------------------------------------------------------------------------------
+
+
+@settings(max_examples=40, deadline=None)
+@given(data=st.data(), rows=st.integers(1, 4), kv_heads=st.integers(1, 3), group=st.integers(1, 4))
+def test_attention_over_the_cache_is_that_over_each_row_alone(data, rows, kv_heads, group):
+    capacity, size = 33, 8
+    lengths = torch.tensor(data.draw(st.lists(st.integers(1, capacity), min_size=rows, max_size=rows)))
+    torch.manual_seed(data.draw(st.integers(0, 99)))
+    query = torch.randn(rows, kv_heads * group, size)
+    keys, values = torch.randn(2, rows, kv_heads, capacity, size)
+    found = attend_cached(query, keys, values, lengths)
+    for row, n in enumerate(lengths.tolist()):
+        for head in range(kv_heads * group):
+            scores = keys[row, head // group, :n].double() @ query[row, head].double() / math.sqrt(size)
+            wanted = scores.softmax(0) @ values[row, head // group, :n].double()
+            assert torch.allclose(found[row, head].double(), wanted, atol=1e-5)
+
+
+_KERNEL = """
+import torch
+from harness.backends.generative.fast.attention import attend_cached
+from harness.backends.generative.fast.kernels import decode_attention
+torch.manual_seed(0)
+shapes = (1, 12, 2, 200, 128), (3, 4, 4, 130, 64), (2, 6, 2, 300, 96), (4, 5, 5, 70, 64)
+for rows, heads, kv, capacity, size in shapes:
+    query = torch.randn(rows, heads, size)
+    keys, values = torch.randn(2, rows, kv, capacity, size)
+    lengths = torch.randint(1, capacity + 1, (rows,))
+    lengths[0] = capacity if rows == 1 else 1
+    found = decode_attention(query, keys, values, lengths)
+    error = (found - attend_cached(query, keys, values, lengths)).abs().max().item()
+    assert error < 1e-5, (rows, heads, kv, capacity, size, error)
+print("kernels agree")
+"""
+
+
+def test_the_kernels_agree_with_attention_over_each_row():
+    pytest.importorskip("triton", reason="triton is not installed: its interpreter stands for a GPU")
+    environment = {**os.environ, "TRITON_INTERPRET": "1"}
+    done = subprocess.run([sys.executable, "-c", _KERNEL], env=environment, capture_output=True, text=True, timeout=120)
+    assert done.stdout.strip() == "kernels agree", done.stderr[-2000:]
