@@ -27,7 +27,7 @@ DOUBLING = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 _PATIENCE = 10
 """A page may take so many times longer than in the batch before: one that hangs must not hold the device for hours."""
 _UNTIMED = 1
-_TIMED = 3
+_TIMED = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 import os
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from types import SimpleNamespace
 from typing import Any
 
@@ -20,6 +21,7 @@ from PIL import Image
 from harness.backends.generative import TransformersBackend
 from harness.backends.generative.fast.attention import attend_cached
 from harness.backends.generative.fast.cache import SlotCache, cache_bytes
+from harness.backends.generative.fast.choosing import pick
 from harness.backends.generative.fast.decoder import State
 from harness.backends.generative.fast.engine import Engine, Row
 from harness.backends.generative.fast.pages import Pages
@@ -168,8 +170,7 @@ class Countdown:
 ENCODER = SimpleNamespace(encode=lambda decoder, inputs: (inputs["input_ids"], None))
 
 
-def run(lengths: Sequence[int], slots: int, longest: int, together: int) -> tuple[dict[int, list[int]], int]:
-    """The ids of each row, and the steps that it took."""
+def countdown(longest: int) -> tuple[Engine, Countdown]:
     decoder = Countdown()
     engine = Engine(
         decoder,  # type: ignore[arg-type]
@@ -178,15 +179,29 @@ def run(lengths: Sequence[int], slots: int, longest: int, together: int) -> tupl
         stops=[0],
         max_new_tokens=longest,
         min_new_tokens=0,
-        logprobs=False,
     )
+    return engine, decoder
+
+
+def counted(
+    engine: Engine,
+    lengths: Sequence[int],
+    slots: int,
+    together: int = 1,
+    *,
+    late: Iterable[bool] = itertools.repeat(False),
+) -> dict[int, list[int]]:
+    """The ids of each row. `late` says whether pages are still being prepared when they could be had."""
     rows = [
         Row(number=i, inputs={"input_ids": torch.tensor([[length]])}, prompt_tokens=1)
         for i, length in enumerate(lengths)
     ]
     done: dict[int, list[int]] = {}
+    delays = iter(late)
 
-    def source(most: int) -> list[Row]:
+    def source(most: int, wait_for_one: bool) -> list[Row]:
+        if not wait_for_one and next(delays):
+            return []
         taken = rows[: min(most, together)]
         del rows[: len(taken)]
         return taken
@@ -197,28 +212,44 @@ def run(lengths: Sequence[int], slots: int, longest: int, together: int) -> tupl
 
     engine.reserve(slots, 1, 0)
     engine.run(slots, source, keep)
-    return done, decoder.steps
+    return done
+
+
+LENGTHS = st.lists(st.integers(0, 20), min_size=1, max_size=24)
 
 
 @settings(max_examples=60, deadline=None)
-@given(
-    lengths=st.lists(st.integers(0, 20), min_size=1, max_size=24),
-    slots=st.integers(1, 6),
-    longest=st.integers(1, 18),
-    together=st.integers(1, 6),
-)
+@given(lengths=LENGTHS, slots=st.integers(1, 6), longest=st.integers(1, 18), together=st.integers(1, 6))
 def test_each_row_is_answered_once_and_no_slot_waits_for_the_longest(lengths, slots, longest, together):
-    done, steps = run(lengths, slots, longest, together)
-    wanted = {i: list(range(length, -1, -1))[:longest] for i, length in enumerate(lengths)}
-    assert done == wanted
-    work = [len(ids) - 1 for ids in wanted.values()]
-    assert steps <= sum(work) / slots + max(work) + 1  # Graham (1966): a list schedule is no longer
+    engine, decoder = countdown(longest)
+    done = counted(engine, lengths, slots, together)
+    assert done == {i: list(range(length, -1, -1))[:longest] for i, length in enumerate(lengths)}
+    work = [len(ids) - 1 for ids in done.values()]
+    assert decoder.steps <= sum(work) / slots + max(work) + 1  # Graham (1966): a list schedule is no longer
+
+
+@settings(max_examples=40, deadline=None)
+@given(lengths=LENGTHS, slots=st.integers(1, 4), late=st.lists(st.booleans(), min_size=1, max_size=5))
+def test_pages_that_come_late_are_answered_too(lengths, slots, late):
+    engine, _ = countdown(30)
+    done = counted(engine, lengths, slots, 2, late=itertools.cycle([*late, False]))
+    assert done == {i: list(range(length, -1, -1)) for i, length in enumerate(lengths)}
 
 
 def test_a_request_that_failed_leaves_no_row_behind():
-    lengths = [3, 2]
-    done, _ = run(lengths, 2, 9, 1)
-    assert done == {0: [3, 2, 1, 0], 1: [2, 1, 0]}
+    engine, _ = countdown(9)
+    engine.reserve(2, 1, 0)
+    row = Row(number=0, inputs={"input_ids": torch.tensor([[8]])}, prompt_tokens=1)
+    given_out = iter([[row]])
+
+    def source(most: int, wait_for_one: bool) -> list[Row]:
+        for rows in given_out:
+            return rows
+        raise OSError("the next page cannot be read")
+
+    with pytest.raises(OSError, match="next page"):
+        engine.run(2, source, lambda row: None)
+    assert counted(engine, [3, 2], 2) == {0: [3, 2, 1, 0], 1: [2, 1, 0]}
 
 
 def test_the_cache_takes_what_was_predicted(checkpoint):
@@ -239,7 +270,7 @@ def test_pages_of_one_shape_come_together_and_none_is_lost(checkpoint):
     encoder = backend._generator._encoder  # type: ignore[attr-defined]
     with Pages(backend.pieces, encoder, pages(), PROMPT) as source:
         groups = []
-        while group := source.take(4):
+        while group := source.take(4, True):
             groups.append(group)
     assert sorted(row.number for group in groups for row in group) == list(range(len(SIZES)))
     assert all(
@@ -269,10 +300,26 @@ def test_attention_over_the_cache_is_that_over_each_row_alone(data, rows, kv_hea
             assert torch.allclose(found[row, head].double(), wanted, atol=1e-5)
 
 
+@settings(max_examples=40, deadline=None)
+@given(data=st.data(), rows=st.integers(1, 3), size=st.integers(2, 40))
+def test_the_likeliest_token_is_picked_with_its_gap_and_log_probability(data, rows, size):
+    few = st.sampled_from([-3.0, 0.0, 0.5, 0.5, 2.0, 2.0])  # equals are common in 16 bits
+    logits = torch.tensor(
+        data.draw(st.lists(st.lists(few, min_size=size, max_size=size), min_size=rows, max_size=rows))
+    )
+    tokens, told = pick(logits)
+    for row, values in enumerate(logits.tolist()):
+        best, next_best = sorted(values, reverse=True)[:2]
+        assert tokens[row] == values.index(best)
+        assert told[row, 0] == best - next_best
+        assert told[row, 1].item() == pytest.approx(best - math.log(sum(map(math.exp, values))), abs=1e-5)
+
+
 _KERNEL = """
 import torch
 from harness.backends.generative.fast.attention import attend_cached
-from harness.backends.generative.fast.kernels import decode_attention
+from harness.backends.generative.fast import kernels
+from harness.backends.generative.fast.choosing import pick
 torch.manual_seed(0)
 shapes = (1, 12, 2, 200, 128), (3, 4, 4, 130, 64), (2, 6, 2, 300, 96), (4, 5, 5, 70, 64)
 for rows, heads, kv, capacity, size in shapes:
@@ -280,9 +327,14 @@ for rows, heads, kv, capacity, size in shapes:
     keys, values = torch.randn(2, rows, kv, capacity, size)
     lengths = torch.randint(1, capacity + 1, (rows,))
     lengths[0] = capacity if rows == 1 else 1
-    found = decode_attention(query, keys, values, lengths)
+    found = kernels.decode_attention(query, keys, values, lengths)
     error = (found - attend_cached(query, keys, values, lengths)).abs().max().item()
     assert error < 1e-5, (rows, heads, kv, capacity, size, error)
+for rows, size in ((1, 5000), (3, 1500), (2, 40), (300, 1025)):
+    logits = (torch.randn(rows, size) * 4).round() / 2
+    logits[0, : size // 2] = -torch.inf
+    for found, wanted in zip(kernels.pick(logits), pick(logits), strict=True):
+        assert torch.allclose(found.double(), wanted.double(), atol=1e-5), (rows, size, found, wanted)
 print("kernels agree")
 """
 

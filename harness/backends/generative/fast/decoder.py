@@ -10,6 +10,7 @@ import torch
 
 from harness.backends.generative.fast.attention import attend_prompt
 from harness.backends.generative.fast.cache import SlotCache
+from harness.backends.generative.fast.choosing import picker_for
 from harness.backends.generative.fast.layers import Layer, decoder_layers
 
 __all__ = ["Decoder", "ImageStates", "State"]
@@ -44,10 +45,8 @@ class State:
     """1 for a slot that has a row, else 0: int64."""
     left: torch.Tensor
     """Tokens still to come before a row may stop: int64."""
-    logprobs: torch.Tensor
-    """Of the chosen tokens, natural logarithms, float32."""
-    gaps: torch.Tensor
-    """From the chosen token's logit to the next best, float32."""
+    told: torch.Tensor
+    """Of the last tokens, as `pick` tells: (slots, 2) of gap and log-probability, float32."""
 
     @classmethod
     def allocate(cls, slots: int, device: torch.device) -> State:
@@ -56,38 +55,27 @@ class State:
         def zeros() -> torch.Tensor:
             return torch.zeros(slots, dtype=torch.int64, device=device)
 
-        def floats() -> torch.Tensor:
-            return torch.zeros(slots, dtype=torch.float32, device=device)
-
         return cls(
             tokens=zeros(),
             lengths=zeros(),
             image_lengths=zeros() + 1,
             active=zeros(),
             left=zeros(),
-            logprobs=floats(),
-            gaps=floats(),
+            told=torch.zeros((slots, 2), dtype=torch.float32, device=device),
         )
 
 
 class Decoder:
-    """The library's weights, and the arithmetic of its `generate` with greedy decoding.
+    """The library's weights, and the arithmetic of its `generate` with greedy decoding."""
 
-    `logprobs` has log-probabilities told, which takes another pass over the logits.
-    """
-
-    def __init__(self, model: Any, *, stops: Sequence[int], fuse: bool, logprobs: bool) -> None:
+    def __init__(self, model: Any, *, stops: Sequence[int], fuse: bool) -> None:
         self._text = model.model.language_model
         self._head = model.lm_head
         self.layers = decoder_layers(self._text, fuse=fuse)
-        self._logprobs = logprobs
-        self._stops = tuple(stops)
+        weight = self._text.norm.weight
+        self._stops = torch.tensor(list(stops), device=weight.device)
+        self._pick = picker_for(weight.device.type)
         self._rotary: tuple[Any, Any] | None = None
-
-    @property
-    def attends_to_image(self) -> bool:
-        """Whether some layers attend to an image that is not in the prompt."""
-        return any(layer.is_cross for layer in self.layers)
 
     def reserve(self, capacity: int, like: torch.Tensor) -> None:
         """Work out the rotations of that many positions, once."""
@@ -134,17 +122,10 @@ class Decoder:
 
     def choose(self, logits: torch.Tensor, state: State, slots: torch.Tensor | None = None) -> None:
         """Put the likeliest tokens into `state`: of all slots, or the rows of `logits` into `slots`."""
-        logits = logits.float()
         left = state.left if slots is None else state.left[slots]
-        for stop in self._stops:
-            logits[:, stop] = torch.where(left > 0, -torch.inf, logits[:, stop])
-        tokens = logits.argmax(dim=-1)  # of equals the first, as the library takes
-        best = logits.gather(1, tokens[:, None])
-        others = logits.scatter(1, tokens[:, None], -torch.inf).amax(dim=-1)
-        found = [(state.tokens, tokens), (state.gaps, best[:, 0] - others)]
-        if self._logprobs:
-            found.append((state.logprobs, best[:, 0] - logits.logsumexp(dim=-1)))
-        for kept, new in found:
+        logits[:, self._stops] = torch.where(left[:, None] > 0, -torch.inf, logits[:, self._stops])
+        tokens, told = self._pick(logits)
+        for kept, new in ((state.tokens, tokens), (state.told, told)):
             if slots is None:
                 kept.copy_(new)
             else:

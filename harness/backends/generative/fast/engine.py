@@ -40,8 +40,9 @@ class Row:
     """Seconds on time.perf_counter: when its prompt began to be read, and when its tokens were known."""
 
 
-Source = Callable[[int], Sequence[Row]]
-"""Up to so many rows that can be read at once, all of one shape; none if no document is left."""
+Source = Callable[[int, bool], Sequence[Row]]
+"""Up to so many rows that can be read at once, all of one shape. None if no document is left, or, unless it is told to
+wait, if none is ready."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,8 +51,7 @@ class _Launched:
 
     rows: Mapping[int, Row]
     tokens: torch.Tensor
-    gaps: torch.Tensor
-    logprobs: torch.Tensor | None
+    told: torch.Tensor
     done: torch.cuda.Event | None
 
 
@@ -67,14 +67,12 @@ class Engine:
         stops: Sequence[int],
         max_new_tokens: int,
         min_new_tokens: int,
-        logprobs: bool,
     ) -> None:
         self._decoder, self._encoder = decoder, encoder
         self._like = like
         self._cuda = bool(like.is_cuda)
         self._stops = frozenset(stops)
         self._longest, self._shortest = max_new_tokens, min_new_tokens
-        self._logprobs = logprobs
         self._cache: SlotCache | None = None
         self._steps: dict[int, tuple[State, Callable[[], None]]] = {}
 
@@ -131,7 +129,7 @@ class Engine:
 
         while True:
             free = [slot for slot in range(slots) if slot not in rows]
-            while free and (group := source(len(free))):
+            while free and (group := source(len(free), not rows)):
                 settle(0)
                 taken, free = free[: len(group)], free[len(group) :]
                 rows.update(zip(taken, group, strict=True))
@@ -174,29 +172,27 @@ class Engine:
 
     def _launched(self, rows: Mapping[int, Row], state: State) -> _Launched:
         """Send the tokens of the step on their way, without waiting for them."""
-        kept = [state.tokens, state.gaps, *((state.logprobs,) if self._logprobs else ())]
+        kept = [state.tokens, state.told]
         if self._cuda:
             copies = [torch.empty(t.shape, dtype=t.dtype, pin_memory=True).copy_(t, non_blocking=True) for t in kept]
             done = torch.cuda.Event()
             done.record()
         else:
             copies, done = [tensor.clone() for tensor in kept], None
-        logprobs = copies[2] if self._logprobs else None
-        return _Launched(rows=dict(rows), tokens=copies[0], gaps=copies[1], logprobs=logprobs, done=done)
+        return _Launched(rows=dict(rows), tokens=copies[0], told=copies[1], done=done)
 
     def _collect(self, launched: _Launched) -> Iterator[tuple[int, Row]]:
         """Wait for the tokens of a step; the rows that they end."""
         if launched.done is not None:
             launched.done.synchronize()
         now = time.perf_counter()
-        tokens, gaps = launched.tokens.tolist(), launched.gaps.tolist()
+        tokens, told = launched.tokens.tolist(), launched.told.tolist()
         for slot, row in launched.rows.items():
             if self._is_finished(row):
                 continue  # it had ended before this step was started for the others
             row.ids.append(tokens[slot])
-            row.gaps.append(gaps[slot])
-            if launched.logprobs is not None:
-                row.logprobs.append(float(launched.logprobs[slot]))
+            row.gaps.append(told[slot][0])
+            row.logprobs.append(told[slot][1])
             row.first, row.last = row.first or now, now
             if self._is_finished(row):
                 yield slot, row

@@ -1,7 +1,7 @@
-"""Flash decoding in Triton: the cache of a row is cut into parts that are attended to side by side, then put together.
+"""Triton kernels of a decoding step. Both cut a row into parts that are worked on side by side, then put together.
 
-Dao, Haziza, Massa, Sizov (2023), Flash-Decoding for long-context inference; the online softmax is Milakov and
-Gimelshein (2018). Imported where there is a CUDA device, or Triton's interpreter, only.
+Attention: Dao, Haziza, Massa, Sizov (2023), Flash-Decoding for long-context inference; the online softmax is Milakov
+and Gimelshein (2018). Imported where there is a CUDA device, or Triton's interpreter, only.
 """
 
 from __future__ import annotations
@@ -12,13 +12,15 @@ import torch
 import triton
 import triton.language as tl
 
-__all__ = ["decode_attention"]
+__all__ = ["decode_attention", "pick"]
 
 _BLOCK = 64
 _LEAST_QUERIES = 16
 """tl.dot takes no fewer rows."""
 _PROGRAMS = 264
 """Two for each of an H100's multiprocessors: enough parts to read memory at full speed even for a single row."""
+_LOGITS = 1024
+"""Read at a time."""
 
 
 @triton.jit
@@ -105,3 +107,74 @@ def decode_attention(
 @decode_attention.register_fake
 def _(query: torch.Tensor, keys: torch.Tensor, values: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
     return torch.empty_like(query, memory_format=torch.contiguous_format)
+
+
+@triton.jit
+def _pick_parts_kernel(
+    logits_ptr, at_ptr, stat_ptr, row_stride, size,
+    PARTS: tl.constexpr, BLOCKS: tl.constexpr, BLOCK: tl.constexpr,
+):  # fmt: skip
+    row, part = tl.program_id(0), tl.program_id(1)
+    best, second, total = float("-inf"), float("-inf"), 0.0
+    best_at = size
+    for block in range(BLOCKS):
+        index = (part * BLOCKS + block) * BLOCK + tl.arange(0, BLOCK)
+        x = tl.load(logits_ptr + row.to(tl.int64) * row_stride + index, mask=index < size, other=float("-inf"))
+        x = x.to(tl.float32)
+        high = tl.max(x, 0)
+        high_at = tl.min(tl.where(x == high, index, size), 0)
+        rest = tl.max(tl.where(index == high_at, float("-inf"), x), 0)
+        second = tl.maximum(tl.maximum(second, rest), tl.minimum(best, high))
+        best_at = tl.where(high > best, high_at, best_at)
+        higher = tl.maximum(best, high)
+        known = tl.where(higher == float("-inf"), 0.0, higher)  # of nothing but -inf the sum is 0, not NaN
+        total = total * tl.exp(best - known) + tl.sum(tl.exp(x - known), 0)
+        best = higher
+    place = row * PARTS + part
+    tl.store(at_ptr + place, best_at)
+    tl.store(stat_ptr + place * 3, best)
+    tl.store(stat_ptr + place * 3 + 1, second)
+    tl.store(stat_ptr + place * 3 + 2, total)
+
+
+@triton.jit
+def _pick_join_kernel(
+    at_ptr, stat_ptr, token_ptr, told_ptr, size, PARTS: tl.constexpr, PADDED: tl.constexpr
+):  # fmt: skip
+    row = tl.program_id(0)
+    part = tl.arange(0, PADDED)
+    known, place = part < PARTS, row * PARTS + part
+    at = tl.load(at_ptr + place, mask=known, other=size)
+    best = tl.load(stat_ptr + place * 3, mask=known, other=float("-inf"))
+    second = tl.load(stat_ptr + place * 3 + 1, mask=known, other=float("-inf"))
+    total = tl.load(stat_ptr + place * 3 + 2, mask=known, other=0.0)
+    high = tl.max(best, 0)
+    token = tl.min(tl.where(best == high, at, size), 0)
+    others = tl.maximum(tl.max(second, 0), tl.max(tl.where(at == token, float("-inf"), best), 0))
+    tl.store(token_ptr + row, token.to(tl.int64))
+    tl.store(told_ptr + row * 2, high - others)
+    tl.store(told_ptr + row * 2 + 1, -tl.log(tl.sum(total * tl.exp(best - high), 0)))
+
+
+@torch.library.custom_op("docvlm::pick", mutates_args=())
+def pick(logits: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """As `choosing.pick` says, in one reading of `logits`."""
+    rows, size = logits.shape
+    blocks = triton.cdiv(size, _LOGITS)
+    parts = max(1, min(blocks, math.ceil(_PROGRAMS / rows)))
+    each = triton.cdiv(blocks, parts)
+    at = logits.new_empty((rows, parts), dtype=torch.int32)
+    stats = logits.new_empty((rows, parts, 3), dtype=torch.float32)
+    tokens = logits.new_empty(rows, dtype=torch.int64)
+    told = logits.new_empty((rows, 2), dtype=torch.float32)
+    _pick_parts_kernel[(rows, parts)](
+        logits, at, stats, logits.stride(0), size, PARTS=parts, BLOCKS=each, BLOCK=_LOGITS
+    )
+    _pick_join_kernel[(rows,)](at, stats, tokens, told, size, PARTS=parts, PADDED=triton.next_power_of_2(parts))
+    return tokens, told
+
+
+@pick.register_fake
+def _(logits: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    rows = logits.shape[0]
+    return logits.new_empty(rows, dtype=torch.int64), logits.new_empty((rows, 2), dtype=torch.float32)

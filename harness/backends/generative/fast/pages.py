@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from typing import TYPE_CHECKING, Self
 
 import torch
 
-from harness.backends.generative.families import Prepared
+from harness.backends.generative.families import Pixels, Prepared
 from harness.backends.generative.fast.engine import Row
 from harness.backends.generative.fast.vision import Encoder
 from harness.backends.generative.image_facts import image_facts
@@ -39,10 +40,8 @@ class Pages:
         self._prepared: dict[int, Prepared] = {}
         self._futures: dict[int, Future[Prepared]] = {}
         self._pool: ThreadPoolExecutor | None = None
-        self.facts: dict[int, Mapping[str, Setting]] = {}
-        """Of each page, as `image_facts` tells them."""
-        self.phases: dict[int, Mapping[str, float]] = {}
-        """Seconds that preparing each page took, and hashing its pixels."""
+        self._seconds: dict[int, float] = {}
+        self._told: dict[int, Callable[[], tuple[Mapping[str, Setting], float]]] = {}
 
     def __enter__(self) -> Self:
         if self._pieces.devices:
@@ -62,9 +61,12 @@ class Pages:
             self._prepared[number] = self._prepare(number) if future is None else future.result()
         return self._prepared[number]
 
-    def take(self, most: int) -> Sequence[Row]:
-        """Up to `most` pages of one shape, the first of them the one that has waited longest; none if none is left."""
-        ready = self._ready(most)
+    def take(self, most: int, wait_for_one: bool) -> Sequence[Row]:
+        """Up to `most` pages of one shape, the first of them the one that has waited longest.
+
+        None if none is left, or none is ready and there is other work to do meanwhile.
+        """
+        ready = self._ready(most, wait_for_one)
         if not ready:
             return []
         first = self.wait(ready[0]).inputs
@@ -78,25 +80,36 @@ class Pages:
             rows.append(Row(number=i, inputs=inputs, prompt_tokens=int(inputs["attention_mask"].sum())))
         return rows
 
-    def _ready(self, most: int) -> Sequence[int]:
-        """Pages that are prepared, in their order: at least one, if any is left."""
+    def _ready(self, most: int, wait_for_one: bool) -> Sequence[int]:
+        """Pages that are prepared, or that will be when they are asked for, in their order."""
         if self._pool is None:
             return self._waiting[:most]
-        for _ in range(2):
-            ready = [i for i in self._waiting if i in self._prepared or self._futures[i].done()]
-            if ready or not self._waiting:
-                break
-            wait([self._futures[i] for i in self._waiting], return_when=FIRST_COMPLETED)
-        return ready
+        if wait_for_one and self._waiting and self._waiting[0] not in self._prepared:
+            wait([self._futures[i] for i in self._waiting if i in self._futures], return_when=FIRST_COMPLETED)
+        return [i for i in self._waiting if i in self._prepared or self._futures[i].done()]
 
     def _prepare(self, number: int) -> Prepared:
         started = time.perf_counter()
         pieces, image = self._pieces, self._images[number]
         found = pieces.family.prepare(pieces.processor, pieces.model.config, [image], self._prompt)
-        ready = time.perf_counter()
-        self.facts[number] = image_facts(image, found.pixels[0])
-        self.phases[number] = {"preprocess_s": ready - started, "fingerprint_s": time.perf_counter() - ready}
+        self._seconds[number] = time.perf_counter() - started
+        tell = functools.partial(_timed_facts, image, found.pixels[0])
+        self._told[number] = tell if self._pool is None else self._pool.submit(tell).result
         return found
+
+    def told(self, number: int) -> tuple[Mapping[str, Setting], Mapping[str, float]]:
+        """Of a page that has been taken: what `image_facts` tells, and the seconds of preparing and of hashing it.
+
+        In the background, hashing goes on while the page is answered.
+        """
+        facts, hashing = self._told[number]()
+        return facts, {"preprocess_s": self._seconds[number], "fingerprint_s": hashing}
+
+
+def _timed_facts(image: Image, pixels: Pixels) -> tuple[Mapping[str, Setting], float]:
+    started = time.perf_counter()
+    facts = image_facts(image, pixels)
+    return facts, time.perf_counter() - started
 
 
 def shape_of(inputs: Mapping[str, torch.Tensor]) -> tuple[object, ...]:

@@ -39,7 +39,7 @@ class FastRuntime:
         self._pieces = pieces
         self._encoder = encoder_for(pieces.family_name, pieces.model)
         on_cuda = bool(pieces.devices)
-        self._decoder = Decoder(pieces.model, stops=pieces.stops, fuse=on_cuda, logprobs=pieces.token_logprobs)
+        self._decoder = Decoder(pieces.model, stops=pieces.stops, fuse=on_cuda)
         if on_cuda and not pieces.quantized:
             for layer in self._decoder.layers:
                 layer.compile(fullgraph=True, dynamic=False)
@@ -68,7 +68,7 @@ class FastRuntime:
 
             self._engine.run(slots, pages.take, keep)
             reduced = {"slots": slots, "slots_asked": asked} if slots < asked else {"slots": slots}
-            return [self._said(done[i], pages.phases[i], {**pages.facts[i], **reduced}) for i in range(len(images))]
+            return [self._said(done[i], *pages.told(i), reduced) for i in range(len(images))]
 
     @contextlib.contextmanager
     def short_answers(self) -> Iterator[None]:
@@ -90,10 +90,11 @@ class FastRuntime:
             stops=self._pieces.stops,
             max_new_tokens=longest,
             min_new_tokens=shortest,
-            logprobs=self._pieces.token_logprobs,
         )
 
-    def _said(self, row: Row, prepared: Mapping[str, float], facts: Mapping[str, Setting]) -> Said:
+    def _said(
+        self, row: Row, image: Mapping[str, Setting], prepared: Mapping[str, float], slots: Mapping[str, Setting]
+    ) -> Said:
         phases = {
             **prepared,
             "ttft_s": row.first - row.started,
@@ -102,8 +103,8 @@ class FastRuntime:
         if len(row.ids) > 1:
             phases["tpot_s"] = (row.last - row.first) / (len(row.ids) - 1)
         generated = cut_at_stop(row.ids, frozenset(self._pieces.stops))
-        told = {**facts, "narrow_gaps": self._narrow_gaps(row)}
-        if row.logprobs:
+        told = {**image, **slots, "narrow_gaps": self._narrow_gaps(row)}
+        if self._pieces.token_logprobs:
             told["mean_logprob"] = sum(row.logprobs) / len(row.logprobs)
         return Said(generated=generated, phases=phases, prompt_tokens=row.prompt_tokens, facts=told)
 
