@@ -131,6 +131,7 @@ def _step(
         ttft_s=[reading.phases["ttft_s"] for reading in first if "ttft_s" in reading.phases],
         tpot_s=[reading.phases["tpot_s"] for reading in first if "tpot_s" in reading.phases],
         prompt_tokens=sum(n for n in counts if n is not None) if None not in counts else None,
+        message=_reduced(timed[0][0], len(timed)),
         memory=highest.memory,
         devices=highest.devices,
         allocator=highest.allocator,
@@ -147,6 +148,12 @@ def _fault(readings: Sequence[ReadingRecord], output_tokens: int) -> tuple[Failu
         return None
     told = ", ".join(sorted("an untold number" if n is None else str(n) for n in lengths))
     return Failure.ERROR, f"answers of {told} tokens, where each was to have exactly {output_tokens}"
+
+
+def _reduced(reading: ReadingRecord, timed: int) -> str | None:
+    """What there is to say of a request whose pages did not all fit at once."""
+    slots, asked = (reading.facts.get(name) for name in ("slots", "slots_asked"))
+    return None if asked is None else f"{timed}; {slots} pages at a time: {asked} would not fit into memory"
 
 
 def _failed(step: SweepRecord, failure: Failure, message: str | None, of: ReadingRecord | CellRecord) -> SweepRecord:

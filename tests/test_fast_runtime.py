@@ -24,6 +24,7 @@ from harness.backends.generative.fast.cache import SlotCache, cache_bytes
 from harness.backends.generative.fast.choosing import pick
 from harness.backends.generative.fast.decoder import State
 from harness.backends.generative.fast.engine import Engine, Row
+from harness.backends.generative.fast.memory import Room, plan_slots
 from harness.backends.generative.fast.pages import Pages
 from harness.backends.protocol import Answer, BackendRequest
 from harness.errors import DocvlmError
@@ -210,7 +211,7 @@ def counted(
         assert row.number not in done
         done[row.number] = row.ids
 
-    engine.reserve(slots, 1, 0)
+    engine.reserve(slots, 64, 0)
     engine.run(slots, source, keep)
     return done
 
@@ -238,7 +239,7 @@ def test_pages_that_come_late_are_answered_too(lengths, slots, late):
 
 def test_a_request_that_failed_leaves_no_row_behind():
     engine, _ = countdown(9)
-    engine.reserve(2, 1, 0)
+    engine.reserve(2, 64, 0)
     row = Row(number=0, inputs={"input_ids": torch.tensor([[8]])}, prompt_tokens=1)
     given_out = iter([[row]])
 
@@ -260,6 +261,31 @@ def test_the_cache_takes_what_was_predicted(checkpoint):
     taken = sum(tensor.nbytes for tensor in (*cache.keys, *cache.values))
     assert taken == cache_bytes(layers, bytes_per_value=2, **room)
     assert cache.first(2).keys[0].data_ptr() == cache.keys[0].data_ptr()
+
+
+def test_slots_that_do_not_fit_are_left_out_before_memory_ends(checkpoint):
+    layers = opened_once(checkpoint, "fast")._generator._decoder.layers  # type: ignore[attr-defined]
+    shape = {"capacity": 64, "image_capacity": 20}
+
+    def room(free: int | None, asked: int = 8) -> Room:
+        return plan_slots(layers, asked=asked, vocabulary=500, bytes_per_value=2, prompt=10_000, free=free, **shape)
+
+    slot = cache_bytes(layers, slots=1, bytes_per_value=2, **shape) + 500 * 2
+    assert room(None).slots == room(10**9).slots == 8
+    assert room(int((10_000 + 3 * slot) / 0.98) + 2).slots == 3
+    assert room(0).slots == 1, "what does not fit even alone is left to the allocator to say"
+    assert room(None).cache == 8 * (slot - 1000)
+
+
+@pytest.mark.parametrize("name", ["internvl", "mllama"])
+def test_reading_more_takes_more(name, tmp_path):
+    backend = opened(str(BUILDERS[name](tmp_path / name)), "fast")
+    generator, pieces = backend._generator, backend.pieces
+    taken = []
+    for words in ("Read.", "Read. " * 200):
+        inputs = pieces.family.prepare(pieces.processor, pieces.model.config, pages(SIZES[:1]), words).inputs
+        taken.append(generator._encoder.prompt_bytes(generator._decoder, inputs, 2))  # type: ignore[attr-defined]
+    assert 0 < taken[0] < taken[1]
 
 
 # --- pages ---------------------------------------------------------------------------------------------------------

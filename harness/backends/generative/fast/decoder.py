@@ -77,6 +77,11 @@ class Decoder:
         self._pick = picker_for(weight.device.type)
         self._rotary: tuple[Any, Any] | None = None
 
+    @property
+    def vocabulary(self) -> int:
+        """Logits of a token."""
+        return int(self._head.out_features)
+
     def reserve(self, capacity: int, like: torch.Tensor) -> None:
         """Work out the rotations of that many positions, once."""
         if self._rotary is None or len(self._rotary[0]) < capacity:

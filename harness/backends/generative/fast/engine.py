@@ -86,26 +86,31 @@ class Engine:
         """Tokens of an answer at most."""
         return self._longest
 
-    def reserve(self, slots: int, prompt: int, image: int) -> int:
-        """Have room for so many rows at once, with prompts and images of so many positions at most.
+    def capacity(self, prompt: int) -> int:
+        """Positions of the cache that a prompt of so many tokens takes with its answer."""
+        return -(-(prompt + self._longest + _SLACK) // _ROUND) * _ROUND
 
-        Returns how many there is room for: fewer than asked where memory would not hold their cache.
-        """
-        capacity = -(-(prompt + self._longest + _SLACK) // _ROUND) * _ROUND
+    @property
+    def held_bytes(self) -> int:
+        """Of the cache."""
+        held = self._cache
+        return 0 if held is None else sum(tensor.nbytes for tensor in (*held.keys, *held.values))
+
+    def reserve(self, slots: int, capacity: int, image: int) -> None:
+        """Have room for so many rows at once, with so many positions each, and images of so many."""
         held = self._cache
         if held is not None and held.slots >= slots and held.capacity >= capacity and held.image_capacity >= image:
-            return slots
+            return
         self._steps.clear()
         self._cache = None  # before the new one is made: both at once might not fit
         self._decoder.reserve(capacity, self._like)
         self._cache = SlotCache.allocate(
             self._decoder.layers,
-            slots=max(slots, held.slots if held else 0),
-            capacity=max(capacity, held.capacity if held else 0),
-            image_capacity=max(image, held.image_capacity if held else 0),
+            slots=slots,
+            capacity=capacity,
+            image_capacity=image,
             like=self._like,
         )
-        return slots
 
     def run(self, slots: int, source: Source, on_row: Callable[[Row], None]) -> None:
         """Answer all that `source` gives, `slots` at a time; each row is handed over when its last token is known.

@@ -21,7 +21,7 @@ from harness.backends.protocol import Setting
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-__all__ = ["Pages", "shape_of"]
+__all__ = ["Pages", "rows_at_once", "shape_of"]
 
 _POSITIONS = 16384
 """Read at once, of prompts and tiles: enough to keep a GPU's matrix units busy, and no more memory than that."""
@@ -71,8 +71,7 @@ class Pages:
             return []
         first = self.wait(ready[0]).inputs
         alike = [i for i in ready if shape_of(self.wait(i).inputs) == shape_of(first)]
-        together = max(1, _POSITIONS // self._encoder.work(first))
-        chosen = alike[: min(most, together)]
+        chosen = alike[: min(most, rows_at_once(self._encoder.work(first)))]
         self._waiting = [i for i in self._waiting if i not in chosen]
         rows = []
         for i in chosen:
@@ -110,6 +109,11 @@ def _timed_facts(image: Image, pixels: Pixels) -> tuple[Mapping[str, Setting], f
     started = time.perf_counter()
     facts = image_facts(image, pixels)
     return facts, time.perf_counter() - started
+
+
+def rows_at_once(positions: int) -> int:
+    """Prompts of so many positions, tiles included, that are read at once."""
+    return max(1, _POSITIONS // positions)
 
 
 def shape_of(inputs: Mapping[str, torch.Tensor]) -> tuple[object, ...]:

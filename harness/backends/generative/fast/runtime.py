@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from harness.backends.generative import device_memory
 from harness.backends.generative.decoding import cut_at_stop
 from harness.backends.generative.fast.decoder import Decoder
 from harness.backends.generative.fast.engine import Engine, Row
-from harness.backends.generative.fast.pages import Pages
+from harness.backends.generative.fast.memory import Room, plan_slots
+from harness.backends.generative.fast.pages import Pages, rows_at_once
 from harness.backends.generative.fast.vision import encoder_for
 from harness.backends.generative.runtimes import LoadedPieces, Said, check_positions
 from harness.backends.protocol import Setting
@@ -44,6 +46,7 @@ class FastRuntime:
             for layer in self._decoder.layers:
                 layer.compile(fullgraph=True, dynamic=False)
         self._like = torch.empty(0, dtype=pieces.model.dtype, device=pieces.device)
+        self._weights_bytes = sum(device_memory.allocated_bytes(pieces.devices).values())
         self._engine = self._engine_for(pieces.max_new_tokens, pieces.min_new_tokens)
 
     def facts(self) -> Mapping[str, Setting]:
@@ -59,16 +62,21 @@ class FastRuntime:
             longest = self._encoder.longest_prompt(first, self._pieces.processor)
             check_positions(self._pieces.model.config, first["input_ids"].shape[1], self._engine.longest)
             asked = min(self._pieces.slots or len(images), len(images))
-            slots = self._engine.reserve(asked, longest, self._encoder.image_positions(first))
+            room = self._room(asked, longest, first)
+            self._engine.reserve(room.slots, self._engine.capacity(longest), self._encoder.image_positions(first))
             done: dict[int, Row] = {}
 
             def keep(row: Row) -> None:
                 row.inputs = {}  # its pixels are not needed any more
                 done[row.number] = row
 
-            self._engine.run(slots, pages.take, keep)
-            reduced = {"slots": slots, "slots_asked": asked} if slots < asked else {"slots": slots}
-            return [self._said(done[i], *pages.told(i), reduced) for i in range(len(images))]
+            self._engine.run(room.slots, pages.take, keep)
+            facts: dict[str, Setting] = {"slots": room.slots}
+            if room.slots < asked:
+                facts["slots_asked"] = asked
+            if self._weights_bytes:
+                facts["predicted_peak_bytes"] = self._weights_bytes + self._engine.held_bytes + room.step + room.prompt
+            return [self._said(done[i], *pages.told(i), facts) for i in range(len(images))]
 
     @contextlib.contextmanager
     def short_answers(self) -> Iterator[None]:
@@ -81,6 +89,22 @@ class FastRuntime:
             yield
         finally:
             self._engine = whole
+
+    def _room(self, asked: int, longest: int, first: Mapping[str, torch.Tensor]) -> Room:
+        """For pages like `first`, with prompts of up to `longest` tokens."""
+        value = self._like.element_size()
+        together = min(asked, rows_at_once(self._encoder.work(first)))
+        devices = self._pieces.devices
+        return plan_slots(
+            self._decoder.layers,
+            asked=asked,
+            capacity=self._engine.capacity(longest),
+            image_capacity=self._encoder.image_positions(first),
+            vocabulary=self._decoder.vocabulary,
+            bytes_per_value=value,
+            prompt=together * self._encoder.prompt_bytes(self._decoder, first, value),
+            free=device_memory.free_bytes(devices) + self._engine.held_bytes if devices else None,
+        )
 
     def _engine_for(self, longest: int, shortest: int) -> Engine:
         return Engine(

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 import torch
 
 from harness.backends.generative.fast.decoder import Decoder, ImageStates
+from harness.backends.generative.fast.memory import text_bytes
 from harness.errors import UnsupportedError
 
 __all__ = ["Encoder", "encoder_for"]
@@ -24,6 +25,9 @@ class Encoder(Protocol):
 
     def work(self, inputs: Mapping[str, torch.Tensor]) -> int:
         """Positions that one row is computed for, of its tiles and of its prompt."""
+
+    def prompt_bytes(self, decoder: Decoder, inputs: Mapping[str, torch.Tensor], bytes_per_value: int) -> int:
+        """Memory that reading one row takes at most, beside weights and cache."""
 
     def encode(self, decoder: Decoder, inputs: Mapping[str, torch.Tensor]) -> tuple[torch.Tensor, ImageStates | None]:
         """For prompts of one shape: (rows, tokens, hidden), and what is seen across."""
@@ -60,6 +64,14 @@ class InternVLEncoder:
     def work(self, inputs: Mapping[str, torch.Tensor]) -> int:
         """All tiles, patch by patch."""
         return _patches(inputs["pixel_values"], self._model.config) + int(inputs["input_ids"].shape[1])
+
+    def prompt_bytes(self, decoder: Decoder, inputs: Mapping[str, torch.Tensor], bytes_per_value: int) -> int:
+        """The larger of the vision side's MLP (its input twice, both sides of the activation) and the text side."""
+        pixels, config = inputs["pixel_values"], self._model.config.vision_config
+        positions = _patches(pixels, self._model.config) + pixels.shape[0]
+        vision = int(positions * 2 * (config.hidden_size + config.intermediate_size) + pixels.numel())
+        text = text_bytes(decoder.layers, inputs["input_ids"].shape[1], 0, bytes_per_value)
+        return max(vision * bytes_per_value, text)
 
     def encode(self, decoder: Decoder, inputs: Mapping[str, torch.Tensor]) -> tuple[torch.Tensor, None]:
         """`pixel_values` holds the tiles of all rows, one row after the other."""
@@ -106,6 +118,20 @@ class MllamaEncoder:
     def work(self, inputs: Mapping[str, torch.Tensor]) -> int:
         """All tiles, also those that the image does not fill."""
         return _patches(inputs["pixel_values"], self._model.config) + int(inputs["input_ids"].shape[1])
+
+    def prompt_bytes(self, decoder: Decoder, inputs: Mapping[str, torch.Tensor], bytes_per_value: int) -> int:
+        """The larger of the vision side, of which inner layers' outputs are kept, stacked and joined with the last, and
+        the text side with the image's states."""
+        config = self._model.config.vision_config
+        tiles, inner = inputs["aspect_ratio_mask"].shape[-1], len(config.intermediate_layers_indices)
+        positions = tiles * -(-self._model.vision_model.num_patches // 8) * 8
+        mlp = (2 + inner) * config.hidden_size + 2 * config.intermediate_size
+        joined = (4 * inner + 3) * config.hidden_size
+        vision = int(positions * max(mlp, joined) + inputs["pixel_values"].numel())
+        image = self.image_positions(inputs)
+        states = image * int(decoder.layers[0].norm.weight.numel())
+        text = text_bytes(decoder.layers, inputs["input_ids"].shape[1], image, bytes_per_value)
+        return max(vision * bytes_per_value, states * bytes_per_value + text)
 
     def image_positions(self, inputs: Mapping[str, torch.Tensor]) -> int:
         """Of all tiles: what an image may fill."""

@@ -1,0 +1,59 @@
+"""What a request will take of the device's memory, from shapes alone, before it is begun."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from harness.backends.generative.fast.cache import cache_bytes
+from harness.backends.generative.fast.layers import Layer
+
+__all__ = ["Room", "plan_slots", "text_bytes"]
+
+_KEPT_FREE = 0.02
+"""Share of what is free that stays so: the allocator rounds up, and libraries take workspaces of their own."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Room:
+    """How many slots there is room for, and what that takes beside the weights, in bytes."""
+
+    slots: int
+    cache: int
+    """Of keys and values."""
+    step: int
+    """Of a decoding step, mostly its logits. As it is recorded, it is held while prompts are read, too."""
+    prompt: int
+    """While prompts are read that are read at once, at most."""
+
+
+def plan_slots(
+    layers: Sequence[Layer],
+    *,
+    asked: int,
+    capacity: int,
+    image_capacity: int,
+    vocabulary: int,
+    bytes_per_value: int,
+    prompt: int,
+    free: int | None,
+) -> Room:
+    """As many slots as were asked for, or as fit into `free` bytes, at least one; None for a device without a limit."""
+    one = cache_bytes(
+        layers, slots=1, capacity=capacity, image_capacity=image_capacity, bytes_per_value=bytes_per_value
+    )
+    step = vocabulary * bytes_per_value
+    slots = asked
+    if free is not None:
+        slots = max(1, min(asked, (int(free * (1 - _KEPT_FREE)) - prompt) // (one + step)))
+    return Room(slots=slots, cache=slots * one, step=slots * step, prompt=prompt)
+
+
+def text_bytes(layers: Sequence[Layer], tokens: int, image_positions: int, bytes_per_value: int) -> int:
+    """While one prompt is read: all keys and values, and what the largest MLP holds at once (its input twice, gate and
+    up projections, the activation and the product)."""
+    kept = cache_bytes(
+        layers, slots=1, capacity=tokens, image_capacity=image_positions, bytes_per_value=bytes_per_value
+    )
+    widest = max(2 * int(layer.norm.weight.numel()) + 2 * sum(layer.gate_up.sizes) for layer in layers)
+    return kept + tokens * widest * bytes_per_value
