@@ -320,6 +320,30 @@ def test_a_log_cut_anywhere_renders(tmp_path):
         assert asked == sum(c["answered"] + sum(c["failures"].values()) for c in data["cells"]), cut
 
 
+def test_every_number_of_whole_lines_renders(tmp_path):
+    """With the next test, a log cut at any byte."""
+    lines = evidence.write(tmp_path / "whole.jsonl", evidence.standard(3)).read_bytes().splitlines(keepends=True)
+    log = tmp_path / "cut.jsonl"
+    for kept in range(len(lines) + 1):
+        log.write_bytes(b"".join(lines[:kept]))
+        markdown, data = texts(log)
+        assert section(markdown, "Method")
+        assert data["provenance"]["evidence"]["skipped_lines"] == 0
+
+
+def test_a_line_cut_at_any_byte_leaves_the_lines_before_it(tmp_path):
+    lines = evidence.write(tmp_path / "whole.jsonl", evidence.standard(3)).read_bytes().splitlines()
+    kinds = {json.loads(line)["record"]: line for line in reversed(lines)}
+    log = tmp_path / "cut.jsonl"
+    log.write_bytes(lines[0] + b"\n")
+    alone = read_evidence(log)
+    assert len(kinds) > 3
+    for line in kinds.values():
+        for cut in range(1, len(line)):
+            log.write_bytes(lines[0] + b"\n" + line[:cut])
+            assert read_evidence(log) == replace(alone, skipped_lines=1), line[:cut]
+
+
 @pytest.mark.parametrize("share", [0.1, 0.4, 0.97])
 def test_figures_of_a_cut_log(tmp_path, share):
     log = evidence.write(tmp_path / "evidence.jsonl", evidence.standard(9))
