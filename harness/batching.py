@@ -17,7 +17,7 @@ def batches(readings: Iterable[ReadingRecord]) -> Sequence[Sequence[ReadingRecor
     The documents of a batch share its duration, which no two batches of one size share to the nanosecond.
     """
     readings = list(readings)
-    if all(r.batch_size == 1 for r in readings) and len({r.document for r in readings}) == len(readings):
+    if {r.batch_size for r in readings} == {1} and len({r.document for r in readings}) == len(readings):
         return [[r] for r in readings]
     found: dict[object, list[ReadingRecord]] = {}
     for reading in readings:

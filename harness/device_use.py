@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from typing import TypeVar
 
 from harness.batching import per_unit
 from harness.evidence import CellRecord, DeviceUse, ReadingRecord, SweepRecord
@@ -28,18 +29,6 @@ CLOSURE_LIMIT = 0.05
 _Batch = Sequence[ReadingRecord]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Window:
-    """One request on all its devices."""
-
-    documents: int
-    tokens: int | None
-    """Generated for all of them."""
-    seconds: float
-    counter_j: float | None
-    power_j: float | None
-
-
 def energy_metrics(requests: Iterable[_Batch], loads: Sequence[CellRecord]) -> dict[str, Metric]:
     """Those metrics of energy and power that can be told of answered requests, all devices summed.
 
@@ -49,22 +38,24 @@ def energy_metrics(requests: Iterable[_Batch], loads: Sequence[CellRecord]) -> d
     idle = [use.idle_w for use in next((load.devices for load in loads if load.devices), ())]
     if (idle_w := _sum(idle)) is not None:
         found["idle_power_w"] = _plain("idle_power_w", idle_w, 1)
-    windows = [_window(batch) for batch in requests if batch[0].devices]
-    seconds = sum(w.seconds for w in windows)
+    told = [batch for batch in requests if batch[0].devices]
+    devices = [batch[0].devices for batch in told]
+    seconds = sum([max([use.seconds for use in uses]) for uses in devices])
     if seconds < MINIMUM_ENERGY_S:
         return found
-    n = sum(w.documents for w in windows)
-    counter, power = _sum([w.counter_j for w in windows]), _sum([w.power_j for w in windows])
+    sizes = [len(batch) for batch in told]
+    counters = [_sum([use.energy_j for use in uses]) for uses in devices]
+    powers = [_sum([use.power_j for use in uses]) for uses in devices]
+    n, counter, power = sum(sizes), _sum(counters), _sum(powers)
     if counter is not None and counter > 0 and power is not None:
         found["energy_closure"] = _plain("energy_closure", abs(counter - power) / counter, n)
-    energies = [w.power_j if counter is None else w.counter_j for w in windows]
     total = power if counter is None else counter
     if not total:
         return found
-    joules = [energy or 0.0 for energy in energies]
-    found["energy_j"] = measured("energy_j", per_unit([(w.documents, j) for w, j in zip(windows, joules, strict=True)]))
+    joules = [energy or 0.0 for energy in (powers if counter is None else counters)]
+    found["energy_j"] = measured("energy_j", per_unit(list(zip(sizes, joules, strict=True))))
     found["mean_power_w"] = _plain("mean_power_w", total / seconds, n)
-    tokens = [w.tokens for w in windows]
+    tokens = [_sum([reading.output_tokens for reading in batch]) for batch in told]
     if None not in tokens and any(tokens):
         estimate = per_unit([(count or 0, j) for count, j in zip(tokens, joules, strict=True)])
         found["j_per_output_tok"] = measured("j_per_output_tok", replace(estimate, n=n))
@@ -107,21 +98,12 @@ def _told(phases: Sequence[Sequence[DeviceUse]], what: str, only_foreign: bool) 
     return f"{disturbed} of {len(phases)} {what}{'s' if len(phases) > 1 else ''} disturbed: {named}"
 
 
-def _window(batch: _Batch) -> _Window:
-    devices = batch[0].devices
-    tokens = [reading.output_tokens for reading in batch]
-    return _Window(
-        documents=len(batch),
-        tokens=None if None in tokens else sum(count or 0 for count in tokens),
-        seconds=max(use.seconds for use in devices),
-        counter_j=_sum([use.energy_j for use in devices]),
-        power_j=_sum([use.power_j for use in devices]),
-    )
+_Number = TypeVar("_Number", int, float)
 
 
-def _sum(values: Sequence[float | None]) -> float | None:
+def _sum(values: Sequence[_Number | None]) -> _Number | None:
     """None if there is none, or one is missing."""
-    return None if not values or None in values else sum(value for value in values if value is not None)
+    return None if not values or None in values else sum([value for value in values if value is not None])
 
 
 def _plain(name: str, value: float, n: int) -> Metric:

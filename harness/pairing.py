@@ -102,7 +102,7 @@ def pair(cell: CellResult, reference: CellResult, documents: Collection[str] | N
         raise PairingError(
             f"{cell.cell} and {reference.cell} cannot be compared on {_listing(sorted(foreign))}: not read by both"
         )
-    ours, theirs = (sorted(d for d in chosen if d in r.answered) for r in (cell, reference))
+    ours, theirs = ([d for d in common if d in chosen and d in r.answered] for r in (cell, reference))
     both = [d for d in ours if d in reference.answered]
     f1: Mapping[str, float] = cell.document_f1()
     if len(chosen) < len(common):

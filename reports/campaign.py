@@ -18,7 +18,7 @@ from reports.comparisons import Comparison, Scale, adjusted, compare
 from reports.csvs import to_csv
 from reports.devices import devices_json, grid_parts
 from reports.formatting import escape, table
-from reports.measures import Grid, Measure, grids, measures
+from reports.measures import Grid, Measure, measures
 from reports.summary import Summary
 from reports.tables import difference, ratio
 from reports.winners import Winner, decide
@@ -121,9 +121,8 @@ def labels(logs: Sequence[Path]) -> Sequence[str]:
     return found
 
 
-def campaign(logs: Sequence[Log]) -> Campaign:
-    """Compare what is comparable over the candidates of all logs."""
-    found = grids([m for log in logs for m in log.measures])
+def campaign(logs: Sequence[Log], found: Sequence[Grid]) -> Campaign:
+    """Compare what is comparable over the candidates of all logs; `found`: the grids of their measures."""
     results = {(log.label, cell): result for log in logs for cell, result in log.results.items()}
     return Campaign(
         logs=logs,

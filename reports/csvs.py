@@ -164,23 +164,26 @@ def documents_csv(summary: Summary) -> bytes:
 def _documents(summary: Summary) -> Iterator[Sequence[Any]]:
     inert = cache(_inert)  # there may be a million rows, of few words
     scored = cache(_scored)
+    about = {
+        name: [v and inert(v) for v in (name, document.kind, document.stratum)]
+        for name, document in summary.evidence.documents.items()
+    }
     for cell in summary.cells:
         result, name_of_cell = cell.result, inert(cell.cell)
-        for name, document in result.documents.items():
+        for name in result.documents:
             reading, score = result.readings.get(name), result.scores.get(name)
-            told = [name_of_cell, *(v and inert(v) for v in (name, document.kind, document.stratum))]
             if reading is None:
-                yield [*told, "not-run", *[None] * (7 + len(_COUNTS))]
+                yield [name_of_cell, *about[name], "not-run", *[None] * (7 + len(_COUNTS))]
             else:
                 failure = None if reading.failure is None else reading.failure.value
-                timed = [failure, reading.latency_s, reading.output_tokens, reading.stop and inert(reading.stop)]
+                timed = (failure, reading.latency_s, reading.output_tokens, reading.stop and inert(reading.stop))
                 quality = _UNSCORED if score is None else scored(score.parsable, score.outcomes)
-                yield [*told, *timed, reading.calls, reading.batch_size, *quality]
+                yield [name_of_cell, *about[name], *timed, reading.calls, reading.batch_size, *quality]
 
 
 _UNSCORED = (None,) * (2 + len(_COUNTS))
 
 
-def _scored(parsable: bool, outcomes: bytes) -> Sequence[Any]:
+def _scored(parsable: bool, outcomes: bytes) -> Sequence[str]:
     counts = Counts.of(outcomes)
-    return (int(parsable), f1_of(counts), *astuple(counts))
+    return ["" if v is None else str(v) for v in (int(parsable), f1_of(counts), *astuple(counts))]

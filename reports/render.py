@@ -5,13 +5,16 @@ from __future__ import annotations
 import gc
 import json
 import os
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from multiprocessing import get_context
 from pathlib import Path, PurePosixPath
 from shutil import copyfile
 from tempfile import TemporaryDirectory
+from typing import Any, TypeVar
 from urllib.parse import quote
 
 from harness.deployment.prices import Prices
@@ -30,13 +33,14 @@ from reports.figures.style import drawing
 from reports.formatting import escape
 from reports.html import image_source, report_html
 from reports.markdown import report_markdown
-from reports.measures import Grid
+from reports.measures import Grid, grids
 from reports.report_json import report_json
 from reports.summary import Summary, summarise
 from reports.terminal import summary_lines
 
 __all__ = ["FILES", "RenderedReport", "render", "render_campaign"]
 
+_Result = TypeVar("_Result")
 _Made = tuple[Log, Mapping[str, Path], Sequence[str]]
 """What the campaign says of a log; by its own report's files, where their content waits; its lines for a terminal."""
 FILES = "files.json"
@@ -107,15 +111,36 @@ def render_campaign(
     """
     if len({log.resolve() for log in logs}) < len(logs):
         raise EvidenceError("a log was given twice; give each once")
+    size = sum(log.stat().st_size for log in logs if log.exists())
+    processes = min(len(logs), allowed_cores()) if size > _LARGE else 1
+    labelled = list(zip(labels(logs), logs, strict=True))
     with TemporaryDirectory(prefix="docvlm-report-") as staging:  # in memory, the files of many logs take much room
-        made = _reports(list(zip(labels(logs), logs, strict=True)), out, Path(staging), images, prices)
-        return _campaign(made, out)
+        with _pool(processes) as pool:
+            shares = [labelled[i::processes] for i in range(processes)]
+            waiting = [_given(pool, _share, share, out, Path(staging), images, prices) for share in shares]
+            made = {log.label: (log, files, lines) for share in waiting for log, files, lines in share()}
+        with _pool(processes) as pool:  # another one: processes that read logs hold on to much memory
+            return _campaign([made[label] for label, _ in labelled], out, pool)
 
 
-def _campaign(made: Sequence[_Made], out: Path) -> RenderedReport:
+def _pool(processes: int) -> AbstractContextManager[ProcessPoolExecutor | None]:
+    """Several processes to share work out to; None for one."""
+    if processes < 2:
+        return nullcontext()
+    return ProcessPoolExecutor(processes, mp_context=get_context("spawn"), initializer=_start)
+
+
+def _given(pool: ProcessPoolExecutor | None, work: Callable[..., _Result], *arguments: Any) -> Callable[[], _Result]:
+    """What gives the result of some work: a process of the pool begins it at once; without a pool, it is done then."""
+    return partial(work, *arguments) if pool is None else pool.submit(work, *arguments).result
+
+
+def _campaign(made: Sequence[_Made], out: Path, pool: ProcessPoolExecutor | None) -> RenderedReport:
     """Write the report over all logs, and those of each that were made."""
-    over_all = campaign([log for log, _, _ in made])
-    figures = _campaign_figures(over_all.grids)
+    found = grids([measure for log, _, _ in made for measure in log.measures])
+    drawn_grids = _given(pool, _campaign_figures, found)  # drawing takes as long as comparing
+    over_all = campaign([log for log, _, _ in made], found)
+    figures = drawn_grids()
     drawn = {f.name: f"![{escape(f.title)}](figures/{f.name}.png)\n\n*{escape(f.caption, 1000)}*\n" for f in figures}
     markdown = campaign_markdown(over_all, drawn, {log.label: f"{quote(log.label)}/report.md" for log, _, _ in made})
     files = {
@@ -134,21 +159,6 @@ def _campaign(made: Sequence[_Made], out: Path) -> RenderedReport:
     _write(out, files, also=reports)
     told = [line for log, _, lines in made for line in (f"{log.label}:", *lines)]
     return _rendered(out, files, told, [path for part in parts for path in part.paths])
-
-
-def _reports(
-    logs: Sequence[tuple[str, Path]], out: Path, staging: Path, images: Path | None, prices: Prices | None
-) -> Sequence[_Made]:
-    """The report of each log, by label and path, in order; large ones are shared out to a process for each core."""
-    size = sum(path.stat().st_size for _, path in logs if path.exists())
-    processes = min(len(logs), allowed_cores()) if size > _LARGE else 1
-    if processes < 2:
-        return _share(logs, out, staging, images, prices)
-    shares = [logs[i::processes] for i in range(processes)]
-    with ProcessPoolExecutor(processes, mp_context=get_context("spawn"), initializer=_start) as pool:
-        waiting = [pool.submit(_share, share, out, staging, images, prices) for share in shares]
-        made = {log.label: (log, files, lines) for part in waiting for log, files, lines in part.result()}
-    return [made[label] for label, _ in logs]
 
 
 def _start() -> None:

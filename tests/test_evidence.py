@@ -114,6 +114,9 @@ def test_garbage_is_skipped_and_counted(tmp_path):
         b'{"record": "reading", "cell": "m", "document": ["a"]}',
         b'{"record": "reading", "cell": "m", "document": "a", "latency_s": "abc"}',
         b'{"record": "reading", "cell": "m", "document": "a", "latency_s": NaN}',
+        b'{"record": "reading", "cell": "m", "document": "a", "calls": 1.5}',
+        b'{"record": "reading", "cell": "m", "document": "a", "calls": true}',
+        b'{"record": "reading", "cell": "m", "document": "a", "text": "\xff"}',
         b'{"record": "document", "document": "a", "truth": {"FOO": "1"}}',
     ]
     path.write_bytes(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import math
 import statistics
 from pathlib import Path
 from random import Random
@@ -90,6 +91,9 @@ def test_sums_of_many_are_exact_to_the_last_digit() -> None:
     weights = {(1, 3): 700, (2.5, 4): 41, (0, 1): 1, (0, 0): 9}
     pairs = [pair for pair, times in weights.items() for _ in range(times)]
     assert ratio_interval_of(weights) == ratio_interval([n for n, _ in pairs], [d for _, d in pairs])
+    soft = {(random.random(), 1.0): random.randrange(1, 5000) for _ in range(50)}
+    sums = math.fsum(n for (n, _), times in soft.items() for _ in range(times)), sum(soft.values())
+    assert ratio_interval_of(soft).value == sums[0] / sums[1]
 
 
 def test_aligned_values_compare_like_plain_ones() -> None:

@@ -29,6 +29,8 @@ __all__ = [
 
 _ROUNDING = 1e-9
 """Relative slack for sums of floats that are equal on paper."""
+_HALF = 2.0**27 + 1
+"""What splits the 53 digits of a float."""
 _MANY = 200
 """From so many values on, arrays add faster than whole numbers of any length."""
 _MOST = 1 << 16
@@ -137,8 +139,16 @@ def _effective_size(pairs: Mapping[tuple[float, float], int], k: int, share: flo
 
 
 def _sum(values: Iterable[tuple[float, int]]) -> float:
-    """math.fsum of values that occur so many times: each count as powers of two, by which a float scales exactly."""
-    return math.fsum(value * (1 << k) for value, times in values for k in range(times.bit_length()) if times >> k & 1)
+    """math.fsum of values that occur so many times, fewer than 2 ** 27.
+
+    Each value is the sum of two of half its digits (Dekker 1971), whose multiples a float holds exactly.
+    """
+    found: list[float] = []
+    for value, times in values:
+        scaled = value * _HALF
+        high = scaled - (scaled - value)
+        found += (high * times, (value - high) * times)
+    return math.fsum(found)
 
 
 def ratio_interval(numerators: Sequence[float], denominators: Sequence[float], confidence: float = 0.95) -> Estimate:

@@ -19,7 +19,7 @@ from reports.figures import (
     routing,
     throughput,
 )
-from reports.figures.style import COARSE_DPI, Figure, drawing
+from reports.figures.style import Figure, drawing
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as Canvas
@@ -58,7 +58,7 @@ def draw_figures(summary: Summary, routed: Routing | str | None = None) -> Seque
     `routed` saves working out the routing again.
     """
     found = []
-    with drawing(COARSE_DPI) if summary.is_large else drawing() as to_png:
+    with drawing(coarse=summary.is_large) as to_png:
         for name, draw in FIGURES.items():
             drawn = routing.draw_found(routed) if name == "routing" and routed is not None else draw(summary)
             if drawn is not None:

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure as Canvas
 
 __all__ = [
-    "COARSE_DPI",
     "CONTROL_GREY",
     "MARKERS",
     "PALETTE",
@@ -39,14 +38,14 @@ MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 _FILLS = ("full", "none", "left", "bottom", "right", "top")
 CONTROL_GREY = "#777777"
 _DPI = 150
-COARSE_DPI = 100
-"""Of the figures of a large log, of which there may be many."""
+_COARSE_DPI = 100
 _RC: Any = {
     "font.family": "DejaVu Sans",
     "font.size": 9,
     "axes.titlesize": 10,
     "axes.titleweight": "bold",
     "axes.titlelocation": "left",
+    "axes.titley": 1.0,  # nothing stands above an axes, so that no place for its title need be looked for
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.axisbelow": True,
@@ -67,24 +66,27 @@ class Figure:
 
 
 @contextmanager
-def drawing(dpi: int = _DPI) -> Iterator[Callable[[Canvas], bytes]]:
+def drawing(*, coarse: bool = False) -> Iterator[Callable[[Canvas], bytes]]:
     """Draw in the project's style whatever a user's matplotlibrc says; yields what turns a canvas into PNG bytes.
 
-    `dpi`: dots per inch.
+    `coarse`: fewer dots, plain glyphs and less compression take less time, for large logs, of which there may be many.
     """
     import matplotlib
     from matplotlib import style
 
-    with style.context("default"), matplotlib.rc_context(_RC), warnings.catch_warnings():
+    look = {**_RC, "text.hinting": "none"} if coarse else _RC
+    with style.context("default"), matplotlib.rc_context(look), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")  # a name in a script DejaVu lacks
-        yield partial(_png, dpi=dpi)
+        yield partial(_png, dpi=_COARSE_DPI, compression=1) if coarse else partial(_png, dpi=_DPI)
 
 
-def _png(figure: Canvas, dpi: int) -> bytes:
+def _png(figure: Canvas, dpi: int, compression: int = 6) -> bytes:
     buffer = io.BytesIO()
     figure.set_dpi(dpi)
     # not savefig, which draws everything twice: for the layout, and again for the picture
-    figure.canvas.print_png(buffer, metadata={"Software": None})  # type: ignore[attr-defined]  # of the Agg canvas
+    figure.canvas.print_png(  # type: ignore[attr-defined]  # of the Agg canvas
+        buffer, metadata={"Software": None}, pil_kwargs={"compress_level": compression}
+    )
     return buffer.getvalue()
 
 
