@@ -10,6 +10,7 @@ from harness.backends import BackendRequest, Setting
 from harness.cells import Cell, Failure
 from harness.documents import Document
 from harness.evidence import CellRecord, EvidenceLog, PassRecord, ReadingRecord
+from harness.profiling import NO_RECORDER, Phase, Recorder
 from harness.prompts import Prompt
 from harness.worker import CellWorker
 
@@ -45,12 +46,13 @@ def run_pass(
     read_timeout_s: float,
     load_timeout_s: float,
     on_reading: Callable[[ReadingRecord], None] = lambda reading: None,
+    recorder: Recorder = NO_RECORDER,
 ) -> Pass:
     """Read every document that `earlier` does not already hold a final reading of, `together` at a time.
 
     The default of `together` is `cell.batch_size`.
     `request` says what to construct; by default, the backend that the cell's model is the name of. `settings` are
-    those of it that the evidence keeps.
+    those of it that the evidence keeps. `recorder` is told what the time goes on.
     A fault of the backend becomes a typed reading; only faults of the suite itself raise (EvidenceError on a full
     disk), and KeyboardInterrupt, after which the log holds everything that was finished.
     """
@@ -61,25 +63,50 @@ def run_pass(
     loads: list[CellRecord] = []
     size = together or cell.batch_size
     if waiting:
-        with CellWorker(
-            cell, request, prompt=prompt.text, load_timeout_s=load_timeout_s, read_timeout_s=read_timeout_s
-        ) as worker:
+        with (
+            recorder.phase(Phase.WORKERS),
+            CellWorker(
+                cell, request, prompt=prompt.text, load_timeout_s=load_timeout_s, read_timeout_s=read_timeout_s
+            ) as worker,
+        ):
             worker.load()
-            loads += _logged(worker.take_loads(), log)
-            for start in range(0, len(waiting), size):
-                batch = [(d.name, d.path) for d in waiting[start : start + size]]
-                batch_readings = worker.read_batch(batch)
-                loads += _logged(worker.take_loads(), log)
-                for reading in batch_readings:
-                    log.append(reading)
-                    readings[reading.document] = reading
-                    on_reading(reading)
+            loads += _logged(worker.take_loads(), log, recorder)
+            with recorder.phase(Phase.SUPERVISION):
+                for start in range(0, len(waiting), size):
+                    batch_readings, restarts = _read(worker, waiting[start : start + size], log, recorder)
+                    loads += restarts
+                    for reading in batch_readings:
+                        readings[reading.document] = reading
+                        on_reading(reading)
     fresh = frozenset(d.name for d in waiting)
     ordered = {d.name: readings[d.name] for d in documents}
     return Pass(loads=loads, readings=ordered, fresh=fresh)
 
 
-def _logged(loads: list[CellRecord], log: EvidenceLog) -> list[CellRecord]:
+def _read(
+    worker: CellWorker, batch: Sequence[Document], log: EvidenceLog, recorder: Recorder
+) -> tuple[list[ReadingRecord], list[CellRecord]]:
+    """One request, and the workers that were started for it.
+
+    Its time is the model's as far as the worker told it, starts apart; a request that was lost is the model's whole.
+    """
+    with recorder.phase(Phase.READING) as spent:
+        readings = worker.read_batch([(d.name, d.path) for d in batch])
+    restarts = _logged(worker.take_loads(), log, recorder)
+    starts_s = sum((load.spawn_s or 0.0) + (load.load_s or 0.0) for load in restarts)
+    recorder.move(starts_s, Phase.READING, Phase.WORKERS)
+    if not any(r.failure not in (None, Failure.BAD_IMAGE) or r.batch_failure for r in readings):
+        told_s = max((r.latency_s or 0.0 for r in readings), default=0.0)
+        recorder.move(spent.seconds - starts_s - told_s, Phase.READING, Phase.SUPERVISION)
+    for reading in readings:
+        with recorder.phase(Phase.LOGGING):
+            log.append(reading)
+    return readings, restarts
+
+
+def _logged(loads: list[CellRecord], log: EvidenceLog, recorder: Recorder) -> list[CellRecord]:
     for load in loads:
-        log.append(load)
+        with recorder.phase(Phase.LOGGING):
+            log.append(load)
+        recorder.move(load.load_s or 0.0, Phase.WORKERS, Phase.LOADING)
     return loads

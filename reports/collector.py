@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from harness.errors import EvidenceError
-from harness.evidence import EVIDENCE_FILE, EvidenceLog, GateRecord
+from harness.evidence import EVIDENCE_FILE, EvidenceLog, GateRecord, ProfileRecord
 from harness.gates import Verdict
 from reports.ci import FailedTest, step_summary, summary_file, workflow_commands
 
@@ -74,9 +74,10 @@ class Collector:
         if report.failed and not any(g.verdict in (Verdict.FAIL, Verdict.INCONCLUSIVE) for g in gates):
             self.failed.append(FailedTest(test=report.nodeid, message=_said(report)))
 
-    def finish(self) -> Sequence[str]:
+    def finish(self, profile: ProfileRecord | None = None) -> Sequence[str]:
         """Write the gates into the log and render the report, if this session gathered evidence; once.
 
+        `profile`: where its time went until now, if that was recorded.
         Returns what is wrong with the session itself and fails no test: a cell that was not compared with the
         baseline, a report that could not be written.
         """
@@ -89,6 +90,8 @@ class Collector:
             with EvidenceLog(self.log) as log:
                 for gate in self.gates:
                     log.append(gate)
+                if profile is not None:
+                    log.append(profile)
             faults = list(self._uncompared())
             rendered = render(self.log, self.folder)
         except (EvidenceError, OSError) as error:

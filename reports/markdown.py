@@ -303,4 +303,10 @@ def _controls(summary: Summary) -> str:
 def _provenance(summary: Summary, log: str) -> str:
     unjudged = [str(name) for name in summary.corpus.get("unjudged_images") or ()]
     images = f"### Images without ground truth\n\n{len(unjudged)}, not judged: {', '.join(map(escape, unjudged))}\n"
-    return _section("Provenance", context.provenance_table(summary, log), images if unjudged else "")
+    profile = summary.evidence.profile
+    return _section(
+        "Provenance",
+        context.provenance_table(summary, log),
+        images if unjudged else "",
+        "" if profile is None else method.profile_note(profile),
+    )

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from harness.evidence import ProfileRecord
 from harness.metrics import METRICS, PAIRED_METRICS
+from harness.profiling import CLOSURE_LIMIT, closure, rows
 from harness.scoring.outcomes import ErrorClass, Outcome
-from reports.formatting import escape, table
+from reports.formatting import escape, format_percent, format_seconds, table
 
-__all__ = ["METHOD", "errors_note", "metrics_table"]
+__all__ = ["METHOD", "errors_note", "metrics_table", "profile_note"]
 
 METHOD = """\
 **Outcomes.** Each field that the ground truth speaks of ends in one of six: **C** correct, **W** wrong (a
@@ -77,3 +79,20 @@ def errors_note() -> str:
         ErrorClass.ITEM_ORDER: "the right entries in another order",
     }
     return f"Classes of {Outcome.WRONG} values: " + "; ".join(f"*{e}*: {w}" for e, w in words.items()) + ".\n"
+
+
+def profile_note(profile: ProfileRecord) -> str:
+    """Where the time of the session went until this report was written."""
+    shares = [[escape(what), format_seconds(spent), format_percent(share)] for what, spent, share in rows(profile)]
+    whole = ["all until this report was written", format_seconds(profile.wall_s), ""]
+    gap = closure(profile)
+    warning = f"**The parts do not sum to the whole: {100 * gap:.1f} % apart, so none is to be believed.**\n"
+    return "\n".join(
+        [
+            "### Where the time went\n",
+            "Wall time since the process of the session began; every second is in one row. Writing the report is not "
+            "in it: the terminal of the session has that too.\n",
+            table(["What", "Time", "% of the whole"], [*shares, whole], "lr"),
+            *([warning] if gap > CLOSURE_LIMIT else []),
+        ]
+    )

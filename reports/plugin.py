@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from pathlib import Path
 
 import pytest
 
 from harness.gates import Verdict
+from harness.profiling import NO_RECORDER, PROFILER, Phase, Recorder
 from reports.collector import Collector, gates_of
 
 __all__ = ["INCONCLUSIVE_STATUS"]
@@ -71,7 +72,7 @@ def pytest_runtestloop(session: pytest.Session) -> Generator[None, object, objec
     collector = session.config.stash.get(_COLLECTOR, None)
     if collector is None:
         return result
-    for number, fault in enumerate(collector.finish(), 1):
+    for number, fault in enumerate(_finish(session.config, collector), 1):
         location = (_SESSION, None, f"{number}")
         failure = pytest.TestReport(f"{_SESSION}::{number}", location, {}, "failed", fault, "call")
         session.config.hook.pytest_runtest_logreport(report=failure)
@@ -87,12 +88,19 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     collector = session.config.stash.get(_COLLECTOR, None)
     if collector is None:
         return
-    collector.finish()
+    _finish(session.config, collector)
     terminal = session.config.pluginmanager.getplugin("terminalreporter")
     if exitstatus == INCONCLUSIVE_STATUS and terminal is not None:
         session.config.hook.pytest_terminal_summary(
             terminalreporter=terminal, exitstatus=exitstatus, config=session.config
         )
+
+
+def _finish(config: pytest.Config, collector: Collector) -> Sequence[str]:
+    recorder: Recorder = getattr(config.pluginmanager.getplugin(PROFILER), "recorder", NO_RECORDER)
+    so_far = recorder.record()
+    with recorder.phase(Phase.RENDERING):
+        return collector.finish(so_far)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:

@@ -41,6 +41,7 @@ def report_json(summary: Summary, decisions: Decisions | None = None) -> str:
     found = {
         "schema": REPORT_SCHEMA,
         "provenance": _provenance(summary),
+        **({} if summary.evidence.profile is None else {"profile": asdict(summary.evidence.profile)}),
         "corpus": _corpus(summary),
         "models": [asdict(m) for m in loaded_models(summary.candidates)],
         "cells": [_cell(c) for c in summary.cells],

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import json
 import types
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, fields
-from functools import cache, lru_cache
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
-from typing import Any, cast, get_args, get_origin, get_type_hints
+from typing import Any
 
-import orjson
+import msgspec
 
-from harness.backends.protocol import AllocatorPeak, Attempt
-from harness.cells import Failure, Role
 from harness.errors import EvidenceError
 from harness.evidence.records import (
     SCHEMA_VERSION,
@@ -21,11 +19,10 @@ from harness.evidence.records import (
     CeilingsRecord,
     CellRecord,
     ClaimRecord,
-    DeviceUse,
     DocumentRecord,
     GateRecord,
-    MemoryPeak,
     PassRecord,
+    ProfileRecord,
     ReadingRecord,
     Record,
     RunRecord,
@@ -46,6 +43,7 @@ _RECORDS: Mapping[str, type[Record]] = types.MappingProxyType(
             ReadingRecord,
             SweepRecord,
             CeilingsRecord,
+            ProfileRecord,
             GateRecord,
             AggregateRecord,
             ClaimRecord,
@@ -81,6 +79,8 @@ class Evidence:
     """What the source of an imported log published, beside what its data say."""
     ceilings: Mapping[tuple[str, str], CeilingsRecord] = field(default_factory=dict)
     """The latest measurement that succeeded by device and dtype, or the latest failed one."""
+    profile: ProfileRecord | None = None
+    """Of the latest run, where it was asked for."""
 
     @property
     def imported(self) -> Mapping[str, Any] | None:
@@ -105,6 +105,7 @@ def read_evidence(path: Path) -> Evidence:
     aggregates: list[AggregateRecord] = []
     claims: list[ClaimRecord] = []
     ceilings: dict[tuple[str, str], CeilingsRecord] = {}
+    profile: ProfileRecord | None = None
     skipped = blank = number = whole_lines = 0
     for number, line in enumerate(_lines(path), 1):
         whole_lines += line.endswith(b"\n")
@@ -119,6 +120,7 @@ def read_evidence(path: Path) -> Evidence:
             case RunRecord():
                 runs.append(record)
                 gates.clear()
+                profile = None
             case DocumentRecord():
                 documents[record.document] = record
             case PassRecord():
@@ -136,6 +138,8 @@ def read_evidence(path: Path) -> Evidence:
             case CeilingsRecord():
                 if record.failure is None or ceilings.get((record.device, record.dtype), record).failure is not None:
                     ceilings[record.device, record.dtype] = record
+            case ProfileRecord():
+                profile = record
             case GateRecord():
                 gates[record.test, record.metric] = record
             case AggregateRecord():
@@ -160,6 +164,7 @@ def read_evidence(path: Path) -> Evidence:
         aggregates=aggregates,
         claims=claims,
         ceilings=ceilings,
+        profile=profile,
     )
 
 
@@ -171,132 +176,52 @@ def _lines(path: Path) -> Iterator[bytes]:
         raise EvidenceError(f"{path}: cannot read the evidence log: {error.strerror}") from error
 
 
+class _Head(msgspec.Struct):
+    """What a line says of itself; of any type, for a line may be anything."""
+
+    schema: Any = None
+    record: Any = None
+
+
 def _parse(line: bytes) -> Record | None:
     """The record in a line, or None if the line is torn, damaged or of wrong types."""
     try:
-        data = _json(line)
+        head: _Head = _decoded(line, _Head)
     except (ValueError, RecursionError):
         return None
-    if not isinstance(data, dict):
-        return None
-    if isinstance(version := data.get("schema"), int) and version > SCHEMA_VERSION:
+    if isinstance(version := head.schema, int) and version > SCHEMA_VERSION:
         raise EvidenceError(f"written by a newer version (schema {version}; this one reads {SCHEMA_VERSION})")
     if isinstance(version, int) and version < SCHEMA_VERSION:
         raise EvidenceError(
             f"written by an older version (schema {version}; this one reads {SCHEMA_VERSION}): run the evaluation "
             "again, or render the log with the version that wrote it"
         )
-    cls: Any = _RECORDS.get(str(data.get("record")))
+    cls = _RECORDS.get(str(head.record))
     if cls is None:
         return None
     try:
-        record: Record = _builder(cls)(data)
-    except (TypeError, ValueError):
+        record: Record = _decoded(line, cls)
+    except (ValueError, RecursionError):
         return None
     if isinstance(record, DocumentRecord) and not record.truth.keys() <= FIELDS.keys():
         return None
     return record
 
 
-def _json(line: bytes) -> Any:
+def _decoded(line: bytes, kind: Any) -> Any:
+    """A line as a `kind`, unknown keys ignored; raises ValueError or RecursionError if it is none."""
     try:
-        return orjson.loads(line)
-    except orjson.JSONDecodeError:  # the standard library also reads lone surrogates, which a model may answer with
-        return json.loads(line, parse_constant=_refuse)
+        return _decoder(kind).decode(line)
+    except msgspec.ValidationError:
+        raise
+    except msgspec.DecodeError:  # the standard library also reads lone surrogates, which a model may answer with
+        return msgspec.convert(json.loads(line, parse_constant=_refuse), kind)
+
+
+@cache
+def _decoder(kind: Any) -> msgspec.json.Decoder[Any]:
+    return msgspec.json.Decoder(kind)
 
 
 def _refuse(constant: str) -> float:
     raise ValueError(f"{constant} is not JSON")
-
-
-_Decoder = Callable[[Any], Any]
-
-
-@cache
-def _builder(cls: Any) -> _Decoder:
-    """What makes a `cls` of its JSON object, ignoring unknown keys; it raises TypeError or ValueError."""
-    hints = get_type_hints(cls)
-    plan = [(f.name, _as_they_are(hints[f.name]), _decoder(hints[f.name])) for f in fields(cls)]
-
-    def build(data: Mapping[str, Any]) -> Any:
-        values = {}
-        for name, known, decode in plan:
-            if name in data:
-                value = data[name]
-                values[name] = value if type(value) in known else decode(value)
-        return cls(**values)
-
-    return build
-
-
-def _shared(build: _Decoder) -> _Decoder:
-    """The same record for the same JSON object of plain values, as long as few others came between."""
-
-    @lru_cache(maxsize=4096, typed=True)
-    def of(names: tuple[str, ...], *values: Any) -> Any:
-        return build(dict(zip(names, values, strict=True)))
-
-    def shared(data: dict[str, Any]) -> Any:
-        try:
-            return of(tuple(data), *data.values())
-        except TypeError:  # a value that cannot be hashed, or is of a wrong type
-            return build(data)
-
-    return shared
-
-
-def _as_they_are(hint: Any) -> frozenset[type]:
-    """The types that a value of this hint may have in JSON already."""
-    options = get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
-    return frozenset(option for option in options if option in (str, int, float, bool, types.NoneType))
-
-
-def _decoder(hint: Any) -> _Decoder:
-    """What decodes a value that JSON has no type for, or raises TypeError or ValueError."""
-    if hint is Any:
-        return lambda value: value
-    if isinstance(hint, types.UnionType):
-        (inner,) = (option for option in get_args(hint) if option is not types.NoneType)
-        return _decoder(inner)
-    if hint in (Failure, Role):
-        return cast(_Decoder, hint)
-    if hint in (MemoryPeak, AllocatorPeak):  # most readings of a cell have the same
-        return _checked(dict, _shared(_builder(hint)))
-    if hint in (Attempt, DeviceUse):
-        return _checked(dict, _builder(hint))
-    if get_origin(hint) is Mapping:
-        return _checked(dict, _mapping(get_args(hint)[1]))
-    if get_origin(hint) is Sequence:
-        return _checked(list, _sequence(get_args(hint)[0]))
-    return _number if hint is float else _checked(hint, lambda value: value)
-
-
-def _checked(kind: type, decode: _Decoder) -> _Decoder:
-    def checked(value: Any) -> Any:
-        if type(value) is not kind:
-            raise TypeError(f"{value!r} is no {kind.__name__}")
-        return decode(value)
-
-    return checked
-
-
-def _number(value: Any) -> float:
-    if type(value) is not int:
-        raise TypeError(f"{value!r} is no number")
-    return float(value)
-
-
-def _mapping(hint: Any) -> _Decoder:
-    known, decode = _as_they_are(hint), _decoder(hint)
-
-    def items(value: dict[str, Any]) -> dict[str, Any]:
-        if hint is Any or known.issuperset(map(type, value.values())):
-            return value
-        return {key: item if type(item) in known else decode(item) for key, item in value.items()}
-
-    return items
-
-
-def _sequence(hint: Any) -> _Decoder:
-    known, decode = _as_they_are(hint), _decoder(hint)
-    return lambda value: [item if type(item) in known else decode(item) for item in value]

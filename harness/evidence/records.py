@@ -20,6 +20,7 @@ __all__ = [
     "GateRecord",
     "MemoryPeak",
     "PassRecord",
+    "ProfileRecord",
     "ReadingRecord",
     "Record",
     "RunRecord",
@@ -239,6 +240,17 @@ class CeilingsRecord:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ProfileRecord:
+    """Where the wall time of a session went until its report was written; see harness.profiling."""
+
+    record: ClassVar[str] = "profile"
+    seconds: Mapping[str, float]
+    """By phase; each second in one of them, so that they sum to the whole."""
+    wall_s: float
+    """The whole, by another clock."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class GateRecord:
     """One verdict of one evaluation test."""
 
@@ -308,6 +320,7 @@ Record = (
     | ReadingRecord
     | SweepRecord
     | CeilingsRecord
+    | ProfileRecord
     | GateRecord
     | AggregateRecord
     | ClaimRecord
