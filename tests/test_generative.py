@@ -270,7 +270,7 @@ def test_stops_are_recorded_for_each_row(loaded, copied, pages, family):
     folder = copied(family)
     texts = [answer.text for answer in free]
     stop = next(text[1] for text in texts if ord(text[1]) < 128 and any(text[1] not in other for other in texts))
-    tokenizer = loaded(family)._processor.tokenizer
+    tokenizer = loaded(family).pieces.processor.tokenizer
     generation = folder / "generation_config.json"
     change(generation, eos_token_id=[tokenizer.eos_token_id, tokenizer.convert_tokens_to_ids(stop.replace(" ", "Ġ"))])
     backend = open_backend(folder)
@@ -495,7 +495,7 @@ def test_requests_that_cannot_be(checkpoints):
     assert "did you mean nf4" in refusal(request_of(folder, "nf5"))
     assert "needs a precision" in refusal(request_of(folder, "none"))
     compiled = BackendRequest(backend="transformers", runtime="compiled", settings={"source": str(folder)})
-    assert "unknown runtime compiled" in refusal(compiled)
+    assert "unknown runtime 'compiled'" in refusal(compiled)
     if not torch.cuda.is_available():
         assert "'cuda' was asked for, but" in refusal(request_of(folder, device="cuda"))
 
