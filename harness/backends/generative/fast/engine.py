@@ -139,6 +139,9 @@ class Engine:
                 taken, free = free[: len(group)], free[len(group) :]
                 rows.update(zip(taken, group, strict=True))
                 pending.append(self._admit(dict(zip(taken, group, strict=True)), state, cache))
+            if pending and not self._cuda:
+                settle(0)  # nothing is gained by a step ahead, which may be for a row that has ended
+                continue
             if not rows:
                 return
             going = {slot: row for slot, row in rows.items() if row.launched < self._longest}
