@@ -207,7 +207,9 @@ def test_the_same_text_passes_and_another_fails():
     gate = same_text(AGAIN, {**said, NAMES[3]: text(2)}, said)
     assert gate.verdict is Verdict.FAIL
     assert gate.metric == "same_text_rate.repeat"
-    assert "29 of 30 documents read the same as by tiny-bf16; differing: 003.png (line 1)" in gate.message
+    assert (
+        "29 of 30 documents read the same by tiny-bf16#2 as by tiny-bf16; differing: 003.png (line 1)" in gate.message
+    )
 
 
 @pytest.mark.parametrize(("differing", "verdict"), [(0, Verdict.PASS), (1, Verdict.PASS), (2, Verdict.FAIL)])

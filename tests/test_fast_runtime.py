@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import json
 import math
@@ -80,11 +81,9 @@ def test_it_says_what_the_library_says_however_many_slots_there_are(checkpoint, 
     assert {a.facts["slots"] for a in fast} == {slots or len(SIZES)}
 
 
-_OPENED: dict[tuple[str, str], TransformersBackend] = {}
-
-
+@functools.cache
 def opened_once(checkpoint: str, runtime: str) -> TransformersBackend:
-    return _OPENED.setdefault((checkpoint, runtime), opened(checkpoint, runtime))
+    return opened(checkpoint, runtime)
 
 
 @pytest.mark.parametrize("least", [5, 14])
