@@ -23,7 +23,7 @@ from harness.backends.generative import TransformersBackend
 from harness.backends.generative.fast.attention import attend_cached
 from harness.backends.generative.fast.cache import SlotCache, cache_bytes
 from harness.backends.generative.fast.choosing import pick
-from harness.backends.generative.fast.decoder import State
+from harness.backends.generative.fast.decoder import Keep, State
 from harness.backends.generative.fast.engine import Engine, Row
 from harness.backends.generative.fast.memory import Room, plan_slots
 from harness.backends.generative.fast.pages import Pages
@@ -156,8 +156,8 @@ class Countdown:
     def reserve(self, capacity: int, like: torch.Tensor) -> None:
         """Nothing to work out."""
 
-    def read(self, hidden: torch.Tensor, image: None) -> tuple[torch.Tensor, dict[int, Any]]:
-        return hidden[:, 0], {}
+    def read(self, hidden: torch.Tensor, image: None, keep: Keep) -> torch.Tensor:
+        return hidden[:, 0]
 
     def choose(self, logits: torch.Tensor, state: State, slots: torch.Tensor) -> None:
         state.tokens[slots] = logits.long()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -52,11 +52,10 @@ class SlotCache:
             values=tuple(values[:slots] for values in self.values),
         )
 
-    def write(self, slots: torch.Tensor, states: Mapping[int, tuple[torch.Tensor, torch.Tensor]]) -> None:
-        """Keep the keys and values of prompts: `states[layer]`, each (rows, tokens, heads, d), go to `slots`."""
-        for number, (keys, values) in states.items():
-            self.keys[number][slots, :, : keys.shape[1]] = keys.transpose(1, 2)
-            self.values[number][slots, :, : values.shape[1]] = values.transpose(1, 2)
+    def write(self, slots: torch.Tensor, number: int, keys: torch.Tensor, values: torch.Tensor) -> None:
+        """Keep what a layer made of prompts, (rows, tokens, heads, d), in `slots`."""
+        self.keys[number][slots, :, : keys.shape[1]] = keys.transpose(1, 2)
+        self.values[number][slots, :, : values.shape[1]] = values.transpose(1, 2)
 
 
 def cache_bytes(

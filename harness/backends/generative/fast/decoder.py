@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,11 +11,13 @@ import torch
 from harness.backends.generative.fast.attention import attend_prompt
 from harness.backends.generative.fast.cache import SlotCache
 from harness.backends.generative.fast.choosing import picker_for
+from harness.backends.generative.fast.compiling import Compile, as_it_is
 from harness.backends.generative.fast.layers import Layer, decoder_layers
 
-__all__ = ["Decoder", "ImageStates", "State"]
+__all__ = ["Decoder", "ImageStates", "Keep", "State"]
 
-States = dict[int, tuple[torch.Tensor, torch.Tensor]]
+Keep = Callable[[int, torch.Tensor, torch.Tensor], None]
+"""Takes a layer's number, its keys and its values, each (rows, tokens, heads, d)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,13 +70,14 @@ class State:
 class Decoder:
     """The library's weights, and the arithmetic of its `generate` with greedy decoding."""
 
-    def __init__(self, model: Any, *, stops: Sequence[int], fuse: bool) -> None:
+    def __init__(self, model: Any, *, stops: Sequence[int], fuse: bool, compiled: Compile = as_it_is) -> None:
         self._text = model.model.language_model
         self._head = model.lm_head
         self.layers = decoder_layers(self._text, fuse=fuse)
         weight = self._text.norm.weight
         self._stops = torch.tensor(list(stops), device=weight.device)
         self._pick = picker_for(weight.device.type)
+        self._read = compiled(Layer.read)
         self._rotary: tuple[Any, Any] | None = None
 
     @property
@@ -94,22 +97,20 @@ class Decoder:
         found: torch.Tensor = self._text.embed_tokens(ids)
         return found
 
-    def read(self, hidden: torch.Tensor, image: ImageStates | None) -> tuple[torch.Tensor, States]:
+    def read(self, hidden: torch.Tensor, image: ImageStates | None, keep: Keep) -> torch.Tensor:
         """Prompts of equal length, embedded, (rows, tokens, hidden): the logits of the next token of each, (rows,
-        vocabulary), and each layer's keys and values, of the image those that later tokens see."""
+        vocabulary). `keep` is given each layer's keys and values, of the image those that later tokens see."""
         self.reserve(hidden.shape[1], hidden)
         assert self._rotary is not None
         cos, sin = (table[: hidden.shape[1]] for table in self._rotary)
-        states: States = {}
         for number, layer in enumerate(self.layers):
             if layer.is_cross:
                 assert image is not None
-                hidden, states[number] = _read_image(layer, hidden, image)
-                continue
-            q, k, v = layer.text_queries_keys_values(layer.norm(hidden), cos, sin)
-            states[number] = k, v
-            hidden = layer.finish(hidden, attend_prompt(q, k, v, causal=True))
-        return self._logits(hidden[:, -1]), states
+                hidden, keys, values = _read_image(layer, hidden, image)
+            else:
+                hidden, keys, values = self._read(layer, hidden, cos, sin)
+            keep(number, keys, values)
+        return self._logits(hidden[:, -1])
 
     def step(self, state: State, cache: SlotCache) -> None:
         """The next token of every slot, into `state`. Waits for nothing, so that it can be recorded as a graph."""
@@ -141,7 +142,9 @@ class Decoder:
         return found
 
 
-def _read_image(layer: Layer, hidden: torch.Tensor, image: ImageStates) -> tuple[torch.Tensor, Any]:
+def _read_image(
+    layer: Layer, hidden: torch.Tensor, image: ImageStates
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """A layer that attends to the image, for whole prompts; its keys and values of the tiles that are filled."""
     keys, values = layer.image_keys_values(image.states)
     queries = layer.queries(layer.norm(hidden))
@@ -149,4 +152,4 @@ def _read_image(layer: Layer, hidden: torch.Tensor, image: ImageStates) -> tuple
     before = attend_prompt(queries[:, : image.first], keys, values, causal=False)
     after = attend_prompt(queries[:, image.first :], *shown, causal=False)
     sees = torch.arange(hidden.shape[1], device=hidden.device) >= image.first
-    return layer.finish(hidden, torch.cat((before, after), dim=1), sees[:, None].to(hidden.dtype)), shown
+    return layer.finish(hidden, torch.cat((before, after), dim=1), sees[:, None].to(hidden.dtype)), *shown

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -52,6 +53,8 @@ class _Launched:
     rows: Mapping[int, Row]
     tokens: torch.Tensor
     told: torch.Tensor
+    begun: torch.cuda.Event | None = None
+    """When the device began to read the prompts of `rows`, for their first tokens."""
     done: torch.cuda.Event | None
 
 
@@ -135,7 +138,7 @@ class Engine:
         while True:
             free = [slot for slot in range(slots) if slot not in rows]
             while free and (group := source(len(free), not rows)):
-                settle(0)
+                settle(1)  # the next prompts are sent on their way while the last ones are read
                 taken, free = free[: len(group)], free[len(group) :]
                 rows.update(zip(taken, group, strict=True))
                 pending.append(self._admit(dict(zip(taken, group, strict=True)), state, cache))
@@ -154,12 +157,11 @@ class Engine:
 
     def _admit(self, rows: Mapping[int, Row], state: State, cache: SlotCache) -> _Launched:
         """Read prompts of one shape, and choose their first tokens."""
-        started = time.perf_counter()
+        started, begun = time.perf_counter(), self._event()
         inputs = self._stacked([row.inputs for row in rows.values()])
+        slots = torch.tensor(list(rows)).to(self._like.device, non_blocking=True)
         hidden, image = self._encoder.encode(self._decoder, inputs)
-        logits, states = self._decoder.read(hidden, image)
-        slots = torch.tensor(list(rows), device=self._like.device)
-        cache.write(slots, states)
+        logits = self._decoder.read(hidden, image, functools.partial(cache.write, slots))
         state.active[slots] = 1
         state.lengths[slots] = hidden.shape[1]
         state.image_lengths[slots] = image.filled if image is not None else 1
@@ -168,32 +170,41 @@ class Engine:
         state.left[slots] -= 1
         for row in rows.values():
             row.started, row.launched = started, 1
-        return self._launched(rows, state)
+        return self._launched(rows, state, begun)
 
     def _stacked(self, inputs: Sequence[Mapping[str, torch.Tensor]]) -> dict[str, torch.Tensor]:
         found = {}
         for name in inputs[0]:
-            tensor = torch.cat([each[name] for each in inputs])
-            dtype = self._like.dtype if tensor.is_floating_point() else tensor.dtype
-            found[name] = tensor.to(self._like.device, dtype, non_blocking=True)
+            tensors = [each[name].to(self._like.device, non_blocking=True) for each in inputs]
+            found[name] = tensors[0] if len(tensors) == 1 else torch.cat(tensors)
         return found
 
-    def _launched(self, rows: Mapping[int, Row], state: State) -> _Launched:
+    def _event(self) -> torch.cuda.Event | None:
+        """Now, on the device."""
+        if not self._cuda:
+            return None
+        event = torch.cuda.Event(enable_timing=True)
+        event.record()
+        return event
+
+    def _launched(self, rows: Mapping[int, Row], state: State, begun: torch.cuda.Event | None = None) -> _Launched:
         """Send the tokens of the step on their way, without waiting for them."""
         kept = [state.tokens, state.told]
         if self._cuda:
             copies = [torch.empty(t.shape, dtype=t.dtype, pin_memory=True).copy_(t, non_blocking=True) for t in kept]
-            done = torch.cuda.Event()
-            done.record()
         else:
-            copies, done = [tensor.clone() for tensor in kept], None
-        return _Launched(rows=dict(rows), tokens=copies[0], told=copies[1], done=done)
+            copies = [tensor.clone() for tensor in kept]
+        return _Launched(rows=dict(rows), tokens=copies[0], told=copies[1], begun=begun, done=self._event())
 
     def _collect(self, launched: _Launched) -> Iterator[tuple[int, Row]]:
         """Wait for the tokens of a step; the rows that they end."""
         if launched.done is not None:
             launched.done.synchronize()
         now = time.perf_counter()
+        if launched.begun is not None:
+            started = now - launched.begun.elapsed_time(launched.done) / 1000
+            for row in launched.rows.values():
+                row.started = max(row.started, started)  # it may have waited for others first
         tokens, told = launched.tokens.tolist(), launched.told.tolist()
         for slot, row in launched.rows.items():
             if self._is_finished(row):

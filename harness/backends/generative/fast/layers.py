@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from harness.backends.generative.fast.attention import attention_for
+from harness.backends.generative.fast.attention import attend_prompt, attention_for
 from harness.errors import UnsupportedError
 
 __all__ = ["Layer", "decoder_layers", "rotate"]
@@ -56,6 +56,13 @@ class Layer(torch.nn.Module):  # type: ignore[misc]  # untyped where torch is no
         keys[rows, :, lengths - 1] = k
         values[rows, :, lengths - 1] = v
         return self.finish(hidden, self.attend(q, keys, values, lengths))
+
+    def read(
+        self, hidden: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Whole prompts (rows, tokens, hidden), by a layer of the text: what goes on to the next, keys and values."""
+        q, k, v = self.text_queries_keys_values(self.norm(hidden), cos, sin)
+        return self.finish(hidden, attend_prompt(q, k, v, causal=True)), k, v
 
     def queries(self, hidden: torch.Tensor) -> torch.Tensor:
         """Of a layer that attends to the image."""

@@ -7,6 +7,7 @@ import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import replace
 from typing import TYPE_CHECKING, Self
 
 import torch
@@ -92,9 +93,15 @@ class Pages:
         pieces, image = self._pieces, self._images[number]
         found = pieces.family.prepare(pieces.processor, pieces.model.config, [image], self._prompt)
         self._seconds[number] = time.perf_counter() - started
+        inputs = {name: self._ready_to_go(tensor) for name, tensor in found.inputs.items()}
         tell = functools.partial(_timed_facts, image, found.pixels[0])
         self._told[number] = tell if self._pool is None else self._pool.submit(tell).result
-        return found
+        return replace(found, inputs=inputs)
+
+    def _ready_to_go(self, tensor: torch.Tensor) -> torch.Tensor:
+        """As the model takes it, in memory that a GPU can fetch it from."""
+        found = tensor.to(self._pieces.model.dtype) if tensor.is_floating_point() else tensor
+        return found if self._pool is None else found.pin_memory()
 
     def told(self, number: int) -> tuple[Mapping[str, Setting], Mapping[str, float]]:
         """Of a page that has been taken: what `image_facts` tells, and the seconds of preparing and of hashing it.

@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 import torch
 
+from harness.backends.generative.fast.compiling import Compile, as_it_is
 from harness.backends.generative.fast.decoder import Decoder, ImageStates
 from harness.backends.generative.fast.memory import text_bytes
 from harness.errors import UnsupportedError
@@ -33,23 +34,27 @@ class Encoder(Protocol):
         """For prompts of one shape: (rows, tokens, hidden), and what is seen across."""
 
 
-def encoder_for(family: str, model: Any) -> Encoder:
-    """Raises UnsupportedError for a family that the runtime does not know."""
+def encoder_for(family: str, model: Any, compiled: Compile = as_it_is) -> Encoder:
+    """`compiled` is applied to what each layer of the vision side does.
+
+    Raises UnsupportedError for a family that the runtime does not know.
+    """
     if family == "internvl":
         if model.config.vision_feature_layer != -1:
             raise UnsupportedError("the runtime fast knows InternVL with the features of its last vision layer only")
-        return InternVLEncoder(model)
+        return InternVLEncoder(model, compiled)
     if family == "mllama":
-        return MllamaEncoder(model)
+        return MllamaEncoder(model, compiled)
     raise UnsupportedError(f"the runtime fast knows the families internvl and mllama, not {family}")
 
 
 class InternVLEncoder:
     """Tiles become tokens of the prompt."""
 
-    def __init__(self, model: Any) -> None:
+    def __init__(self, model: Any, compiled: Compile) -> None:
         self._model = model.model
         self._image_token = model.config.image_token_id
+        self._layer = compiled(_library_layer)
 
     def longest_prompt(self, inputs: Mapping[str, torch.Tensor], processor: Any) -> int:
         """With as many tiles as the processor cuts, and the thumbnail beside several."""
@@ -89,7 +94,7 @@ class InternVLEncoder:
         vision, config = self._model.vision_tower, self._model.config
         hidden = vision.embeddings(pixels)
         for layer in vision.encoder.layer:
-            hidden = layer(hidden)
+            hidden = self._layer(layer, hidden)
         hidden = vision.layernorm(hidden)
         if config.vision_feature_select_strategy == "default":
             hidden = hidden[:, 1:]
@@ -107,9 +112,10 @@ class MllamaEncoder:
     attends to everything, and everything else to the image, by two calls without a mask.
     """
 
-    def __init__(self, model: Any) -> None:
+    def __init__(self, model: Any, compiled: Compile) -> None:
         self._model = model.model
         self._image_token = model.config.image_token_index
+        self._layer = compiled(_sorted_layer)
 
     def longest_prompt(self, inputs: Mapping[str, torch.Tensor], processor: Any) -> int:
         """The same for all pages."""
@@ -168,14 +174,14 @@ class MllamaEncoder:
         hidden = hidden[:, order]
         wanted, outputs = set(vision.intermediate_layers_indices), {}
         for number, layer in enumerate(vision.transformer.layers):
-            hidden = _vision_layer(layer, hidden, images)
+            hidden = self._layer(layer, hidden, images)
             if number in wanted:
                 outputs[number] = hidden
         hidden = vision.layernorm_post(hidden)
         hidden = vision.post_tile_positional_embedding(hidden[:, back].unflatten(1, (tiles, padded)), ratios)
         hidden = hidden.flatten(1, 2)[:, order]
         for layer in vision.global_transformer.layers:
-            hidden = _vision_layer(layer, hidden, images)
+            hidden = self._layer(layer, hidden, images)
         inner = torch.stack([outputs[i] for i in vision.intermediate_layers_indices], dim=-1).flatten(2)
         features = torch.cat((hidden, inner), dim=-1)[:, back]
         return features.unflatten(1, (tiles, padded))[:, :, :patches]
@@ -187,8 +193,13 @@ def _patches(pixels: torch.Tensor, config: Any) -> int:
     return int(pixels.numel() // (pixels.shape[-3] * height * width))
 
 
-def _vision_layer(layer: Any, hidden: torch.Tensor, images: int) -> torch.Tensor:
-    """One layer of the vision encoder, positions sorted: the first `images` are seen by all, the rest by those."""
+def _library_layer(layer: Any, hidden: torch.Tensor) -> torch.Tensor:
+    found: torch.Tensor = layer(hidden)
+    return found
+
+
+def _sorted_layer(layer: Any, hidden: torch.Tensor, images: int) -> torch.Tensor:
+    """One layer of Mllama's vision encoder, positions sorted: the first `images` are seen by all, the rest by those."""
     attention = layer.self_attn
     normed = layer.input_layernorm(hidden)
     shape = (attention.num_heads, attention.head_dim)
