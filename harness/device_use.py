@@ -10,7 +10,7 @@ from typing import TypeVar
 from harness.batching import per_unit
 from harness.evidence import CellRecord, DeviceUse, ReadingRecord, SweepRecord
 from harness.metrics import Metric, measured
-from harness.statistics import Estimate
+from harness.statistics import Estimate, mean_interval
 
 __all__ = [
     "CLOSURE_LIMIT",
@@ -48,7 +48,7 @@ def energy_metrics(requests: Iterable[_Batch], loads: Sequence[CellRecord]) -> d
     powers = [_sum([use.power_j for use in uses]) for uses in devices]
     n, counter, power = sum(sizes), _sum(counters), _sum(powers)
     if counter is not None and counter > 0 and power is not None:
-        found["energy_closure"] = _plain("energy_closure", abs(counter - power) / counter, n)
+        found["energy_closure"] = measured("energy_closure", _closure(counters, powers, n))
     total = power if counter is None else counter
     if not total:
         return found
@@ -60,6 +60,22 @@ def energy_metrics(requests: Iterable[_Batch], loads: Sequence[CellRecord]) -> d
         estimate = per_unit([(count or 0, j) for count, j in zip(tokens, joules, strict=True)])
         found["j_per_output_tok"] = measured("j_per_output_tok", replace(estimate, n=n))
     return found
+
+
+def _closure(counters: Sequence[float | None], powers: Sequence[float | None], n: int) -> Estimate:
+    """How far sampled power is from the counter, as a share of what the counter says, over all requests.
+
+    A counter moves in steps, and a request begins and ends within one: of few and short ones the two differ by chance.
+    The interval is that of their mean difference by request.
+    """
+    differences = [(power or 0.0) - (counter or 0.0) for counter, power in zip(counters, powers, strict=True)]
+    whole = sum(counter or 0.0 for counter in counters) / len(counters)
+    found = mean_interval(differences)
+    mean = found.value or 0.0
+    if len(differences) == 1:
+        return replace(found, value=abs(mean) / whole, n=n)
+    low, high = (mean if bound is None else bound for bound in (found.low, found.high))
+    return replace(found, value=abs(mean) / whole, low=max(0.0, low, -high) / whole, high=max(high, -low) / whole, n=n)
 
 
 def contamination(requests: Iterable[_Batch], *, only_foreign: bool = False) -> str | None:

@@ -161,9 +161,10 @@ def _define() -> dict[str, MetricDefinition]:
         "output_tok_per_s_per_w": single(
             "1/(s W)", "generated token ids a second and watt over the same requests: 1 / j_per_output_tok", True
         ),
-        "energy_closure": single(
+        "energy_closure": cost(
             "ratio",
-            "|counter - integrated power| / counter over the same requests; above 0.05 neither is to be believed",
+            "|counter - integrated power| / counter over the same requests; interval: of the mean difference by "
+            "request; above 0.05 neither is to be believed",
         ),
         "idle_power_w": single(
             "W", "mean power of the accelerators over the second before the worker was started", None

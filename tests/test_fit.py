@@ -76,11 +76,11 @@ def test_a_resumed_run_that_loads_nothing_predicts_nothing() -> None:
 
 
 def powered(power_j: float) -> CellRun:
-    """A cell whose one request took 100 J by the counter and `power_j` by sampled power, with a budget of 120 J."""
+    """A cell whose two requests took 100 J each by the counter and `power_j` by sampled power."""
     found = run(16 * GIB, peak=14 * GIB)
     reading = found.result.readings["a"]
     devices = [replace(use, energy_j=100.0, power_j=power_j) for use in reading.devices]
-    readings = {"a": replace(reading, devices=devices, batch_size=1)}
+    readings = {name: replace(reading, document=name, devices=devices, batch_size=1) for name in "ab"}
     limits = {"mean_power_w": 60.0, "energy_closure": 0.01, "output_tok_per_s_per_w": 1.0}
     return replace(found, result=replace(found.result, readings=readings), cost_limits=limits)
 

@@ -211,7 +211,8 @@ def test_energy_is_told_per_document_and_token() -> None:
     assert metrics["j_per_output_tok"].value == pytest.approx(5)
     assert metrics["mean_power_w"].value == pytest.approx(500)
     assert metrics["output_tok_per_s_per_w"].value == pytest.approx(1 / 5), "of whole requests, as the energy is"
-    assert metrics["energy_closure"].value == pytest.approx(30 / 1500)
+    closure = metrics["energy_closure"]
+    assert (closure.low, closure.value, closure.high) == pytest.approx((30 / 1500,) * 3), "alike in every request"
     assert metrics["idle_power_w"].value == 100
     assert {metrics[name].n for name in DEVICE_METRICS[1:-1]} == {3}
 
@@ -257,6 +258,20 @@ def test_power_stands_in_where_no_counter_is_for_every_request() -> None:
 def test_closure_is_the_share_of_the_counter_that_the_two_differ_by(power_j: float, closure: float) -> None:
     metrics = result(reading("a", use(energy_j=1000.0, power_j=power_j))).metrics()
     assert metrics["energy_closure"].value == pytest.approx(closure)
+
+
+def test_few_short_requests_may_differ_by_chance() -> None:
+    off = [28.0, -38.0, 60.0, 4.0]
+    uses = [use(seconds=0.33, energy_j=110.0, power_j=110.0 + watts) for watts in off]
+    closure = result(*[reading(str(i), one) for i, one in enumerate(uses)]).metrics()["energy_closure"]
+    assert closure.value == pytest.approx(sum(off) / 440)
+    assert closure.low == 0, "the interval of the difference covers none"
+    assert closure.high is not None
+    assert closure.high > 0.3
+    sure = [replace(one, power_j=90.0 + i) for i, one in enumerate(uses)]
+    closure = result(*[reading(str(i), one) for i, one in enumerate(sure)]).metrics()["energy_closure"]
+    assert closure.low is not None
+    assert closure.low > 0.05
 
 
 def test_failures_and_untold_tokens() -> None:

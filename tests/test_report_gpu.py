@@ -452,7 +452,7 @@ def test_energy_is_told_with_idle_power_and_closure(markdown, report):
     assert energy["j_per_output_tok"]["value"] == pytest.approx(mean / gpu.TOKENS)
     assert energy["output_tok_per_s_per_w"]["value"] == pytest.approx(gpu.TOKENS / mean, rel=1e-6)
     assert energy["energy_closure"]["value"] == pytest.approx(0.01)
-    assert values[4:] == ["300 W", "75.0 W", "1.0", "12"]
+    assert values[4:] == ["300 W", "75.0 W", "1.0 [1.0, 1.0]", "12"]
     assert cell_of(report, "energy", REAL)["mean_power_w"]["value"] == pytest.approx(600), "both devices"
     assert "ocr-rules" not in {e["cell"] for e in report["energy"]}
     assert "Energy per document" not in section(markdown, "Latency and memory")
@@ -467,7 +467,7 @@ def test_energy_that_does_not_close_is_flagged(tmp_path):
         for r in gpu.gpu_cell("M", "bf16", asked, weights=4e9)
     ]
     part = section(told(tmp_path, [*evidence.opening(asked), *cell]), "Energy")
-    assert row(part, "M-bf16@cuda")[-2] == "**10.0: does not close**"
+    assert row(part, "M-bf16@cuda")[-2] == "**10.0 [9.6, 10.4]: does not close**"
 
 
 def test_without_an_energy_counter_there_is_no_section(tmp_path):
