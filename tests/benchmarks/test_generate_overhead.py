@@ -186,14 +186,16 @@ def one_round(pages: list[Path], folder: Path, threads: int, setup: Setup) -> tu
     return statistics.median(ratios), statistics.median(min(plain[page]) for page in pages[1:])
 
 
-def compare(folder: Path, capsys: pytest.CaptureFixture[str], setup: Setup, *, rounds: int) -> None:
+def compare(
+    folder: Path, capsys: pytest.CaptureFixture[str], setup: Setup, *, rounds: int, count: int = PAGES
+) -> None:
     """Fail if a pass surely adds LIMIT or more to the loop; skip if that remains open."""
     from scipy import stats
 
     if not (setup.checkpoint / "config.json").exists():
         pytest.skip(f"no checkpoint at {setup.checkpoint}")
     threads = allowed_cores()
-    pages = sorted((REPOSITORY / "fixtures" / "corpus").glob("receipt-*"))[: PAGES + 1]
+    pages = sorted((REPOSITORY / "fixtures" / "corpus").glob("receipt-*"))[: count + 1]
     measured = []
     for number in range(rounds):
         (own := folder / str(number)).mkdir()
@@ -205,7 +207,7 @@ def compare(folder: Path, capsys: pytest.CaptureFixture[str], setup: Setup, *, r
     each = ", ".join(f"{ratio:+.3f}" for ratio in ratios)
     found = (
         f"a pass adds {added:+.2%} [{low:+.2%}, {high:+.2%}] to {measured[0][1]:.3f} s a page: "
-        f"{setup.checkpoint.name}, {setup.device}, {setup.quantization}, {setup.runtime}, {rounds} rounds of {PAGES} "
+        f"{setup.checkpoint.name}, {setup.device}, {setup.quantization}, {setup.runtime}, {rounds} rounds of {count} "
         f"pages, {threads} threads, rounds {each}"
     )
     with capsys.disabled():

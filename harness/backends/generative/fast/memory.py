@@ -8,10 +8,14 @@ from dataclasses import dataclass
 from harness.backends.generative.fast.cache import cache_bytes
 from harness.backends.generative.fast.layers import Layer
 
-__all__ = ["Room", "plan_slots", "text_bytes"]
+__all__ = ["WORKSPACES", "Room", "plan_slots", "text_bytes"]
 
 _KEPT_FREE = 0.02
 """Share of what is free that stays so: the allocator rounds up, and libraries take workspaces of their own."""
+
+
+WORKSPACES = 64 * 2**20
+"""Of the library of matrix products, on recent GPUs: 32 MiB for each of two streams, one of which records steps."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,7 +28,7 @@ class Room:
     step: int
     """Of a decoding step, mostly its logits. As it is recorded, it is held while prompts are read, too."""
     prompt: int
-    """While prompts are read that are read at once, at most."""
+    """While prompts are read that are read at once, at most, and workspaces of libraries."""
 
 
 def plan_slots(
@@ -50,10 +54,8 @@ def plan_slots(
 
 
 def text_bytes(layers: Sequence[Layer], tokens: int, image_positions: int, bytes_per_value: int) -> int:
-    """While one prompt is read: all keys and values, and what the largest MLP holds at once (its input twice, gate and
-    up projections, the activation and the product)."""
-    kept = cache_bytes(
-        layers, slots=1, capacity=tokens, image_capacity=image_positions, bytes_per_value=bytes_per_value
-    )
+    """While a layer reads one prompt: what the largest MLP holds at once (its input twice, gate and up projections, the
+    activation and the product), and what an image's keys, before and after their norm, and values take."""
     widest = max(2 * int(layer.norm.weight.numel()) + 2 * sum(layer.gate_up.sizes) for layer in layers)
-    return kept + tokens * widest * bytes_per_value
+    across = max((3 * layer.kv_heads * layer.head_size for layer in layers if layer.is_cross), default=0)
+    return (tokens * widest + image_positions * across) * bytes_per_value

@@ -24,8 +24,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Pages", "rows_at_once", "shape_of"]
 
-_POSITIONS = 16384
-"""Read at once, of prompts and tiles: enough to keep a GPU's matrix units busy, and no more memory than that."""
+_POSITIONS = 36_864
+"""Read at once, of prompts and tiles. Fewer keep a GPU's matrix units less busy and leave it waiting for the host,
+which takes as long to start the work of one page as of several. More take more memory."""
 _THREADS = 8
 """At most: preparing a page takes a core longer than a GPU takes to answer it in a large batch."""
 

@@ -14,7 +14,7 @@ from harness.backends.generative.decoding import cut_at_stop
 from harness.backends.generative.fast.compiling import ROUNDING, as_it_is, compiled
 from harness.backends.generative.fast.decoder import Decoder
 from harness.backends.generative.fast.engine import Engine, Row
-from harness.backends.generative.fast.memory import Room, plan_slots
+from harness.backends.generative.fast.memory import WORKSPACES, Room, plan_slots
 from harness.backends.generative.fast.pages import Pages, rows_at_once
 from harness.backends.generative.fast.vision import encoder_for
 from harness.backends.generative.runtimes import LoadedPieces, Said, check_positions
@@ -104,7 +104,7 @@ class FastRuntime:
             image_capacity=self._encoder.image_positions(first),
             vocabulary=self._decoder.vocabulary,
             bytes_per_value=value,
-            prompt=together * self._encoder.prompt_bytes(self._decoder, first, value),
+            prompt=together * self._encoder.prompt_bytes(self._decoder, first, value) + (WORKSPACES if devices else 0),
             free=device_memory.free_bytes(devices) + self._engine.held_bytes if devices else None,
         )
 

@@ -71,12 +71,12 @@ class InternVLEncoder:
         return _patches(inputs["pixel_values"], self._model.config) + int(inputs["input_ids"].shape[1])
 
     def prompt_bytes(self, decoder: Decoder, inputs: Mapping[str, torch.Tensor], bytes_per_value: int) -> int:
-        """The larger of the vision side's MLP (its input twice, both sides of the activation) and the text side."""
+        """The tiles, and the larger of vision (its MLP: the input twice, both sides of the activation) and text."""
         pixels, config = inputs["pixel_values"], self._model.config.vision_config
         positions = _patches(pixels, self._model.config) + pixels.shape[0]
-        vision = int(positions * 2 * (config.hidden_size + config.intermediate_size) + pixels.numel())
+        vision = int(positions * 2 * (config.hidden_size + config.intermediate_size)) * bytes_per_value
         text = text_bytes(decoder.layers, inputs["input_ids"].shape[1], 0, bytes_per_value)
-        return max(vision * bytes_per_value, text)
+        return int(max(vision, text) + pixels.nbytes)
 
     def encode(self, decoder: Decoder, inputs: Mapping[str, torch.Tensor]) -> tuple[torch.Tensor, None]:
         """`pixel_values` holds the tiles of all rows, one row after the other."""
@@ -126,18 +126,18 @@ class MllamaEncoder:
         return _patches(inputs["pixel_values"], self._model.config) + int(inputs["input_ids"].shape[1])
 
     def prompt_bytes(self, decoder: Decoder, inputs: Mapping[str, torch.Tensor], bytes_per_value: int) -> int:
-        """The larger of the vision side, of which inner layers' outputs are kept, stacked and joined with the last, and
-        the text side with the image's states."""
+        """The tiles, and the larger of vision (inner layers' outputs are kept, stacked and joined with the last) and
+        text with the image's states."""
         config = self._model.config.vision_config
         tiles, inner = inputs["aspect_ratio_mask"].shape[-1], len(config.intermediate_layers_indices)
         positions = tiles * -(-self._model.vision_model.num_patches // 8) * 8
         mlp = (2 + inner) * config.hidden_size + 2 * config.intermediate_size
         joined = (4 * inner + 3) * config.hidden_size
-        vision = int(positions * max(mlp, joined) + inputs["pixel_values"].numel())
+        vision = int(positions * max(mlp, joined)) * bytes_per_value
         image = self.image_positions(inputs)
         states = image * int(decoder.layers[0].norm.weight.numel())
         text = text_bytes(decoder.layers, inputs["input_ids"].shape[1], image, bytes_per_value)
-        return max(vision * bytes_per_value, states * bytes_per_value + text)
+        return int(max(vision, states * bytes_per_value + text) + inputs["pixel_values"].nbytes)
 
     def image_positions(self, inputs: Mapping[str, torch.Tensor]) -> int:
         """Of all tiles: what an image may fill."""
