@@ -9,7 +9,7 @@ import math
 import os
 import subprocess
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from types import SimpleNamespace
 from typing import Any
 
@@ -25,8 +25,10 @@ from harness.backends.generative.fast.cache import SlotCache, cache_bytes
 from harness.backends.generative.fast.choosing import pick
 from harness.backends.generative.fast.decoder import Keep, State
 from harness.backends.generative.fast.engine import Engine, Row
+from harness.backends.generative.fast.layers import Layer
 from harness.backends.generative.fast.memory import Room, plan_slots
 from harness.backends.generative.fast.pages import Pages
+from harness.backends.generative.fast.vision import encoder_for
 from harness.backends.protocol import Answer, BackendRequest
 from harness.errors import DocvlmError
 from tests.tiny_models import BUILDERS
@@ -79,6 +81,25 @@ def test_it_says_what_the_library_says_however_many_slots_there_are(checkpoint, 
     assert said(fast) == said(alone)
     assert len({a.text for a in alone}) > 1
     assert {a.facts["slots"] for a in fast} == {slots or len(SIZES)}
+
+
+def test_layers_are_traced_whole_and_all_of_one_kind_at_once(checkpoint):
+    traces = []
+
+    def keep(graph: torch.fx.GraphModule, inputs: list[torch.Tensor]) -> Callable[..., Any]:
+        traces.append(graph)
+        return graph.forward
+
+    def traced(function: Callable[..., Any]) -> Callable[..., Any]:
+        return torch.compile(function, fullgraph=True, dynamic=True, backend=keep)
+
+    backend = opened(checkpoint, "fast")
+    pieces, generator = backend.pieces, backend._generator
+    generator._engine._encoder = encoder_for(pieces.family_name, pieces.model, traced)  # type: ignore[attr-defined]
+    generator._decoder._read = traced(Layer.read)  # type: ignore[attr-defined]
+    alike = opened_once(checkpoint, "fast").read_batch(pages(), PROMPT)
+    assert said(backend.read_batch(pages(), PROMPT)) == said(alike)
+    assert 2 <= len(traces) <= 6, "text, and up to two kinds of vision layers: of one page and of several"
 
 
 @functools.cache

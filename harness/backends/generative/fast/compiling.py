@@ -7,9 +7,9 @@ from typing import Any
 
 import torch
 
-__all__ = ["ROUNDING", "Compile", "as_it_is", "compiled"]
+__all__ = ["Compile", "as_it_is", "compiled"]
 
-ROUNDING: dict[str, Any] = {"emulate_precision_casts": True}
+_ROUNDING: dict[str, Any] = {"emulate_precision_casts": True}
 """Between operations that are put together numbers are rounded as they are without a compiler: what is generated is to
 be what the library generates."""
 
@@ -23,5 +23,5 @@ def as_it_is(function: Callable[..., Any]) -> Callable[..., Any]:
 
 def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
     """For any length and number of rows. Given a layer, the same code serves all layers that are built alike."""
-    found: Callable[..., Any] = torch.compile(function, fullgraph=True, dynamic=True, options=ROUNDING)
+    found: Callable[..., Any] = torch.compile(function, fullgraph=True, dynamic=True, options=_ROUNDING)
     return found

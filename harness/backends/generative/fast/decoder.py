@@ -77,7 +77,7 @@ class Decoder:
         weight = self._text.norm.weight
         self._stops = torch.tensor(list(stops), device=weight.device)
         self._pick = picker_for(weight.device.type)
-        self._read = compiled(Layer.read)
+        self._read, self._step = compiled(Layer.read), compiled(Layer.step)
         self._rotary: tuple[Any, Any] | None = None
 
     @property
@@ -121,7 +121,7 @@ class Decoder:
         for number, layer in enumerate(self.layers):
             keys, values = cache.keys[number], cache.values[number]
             lengths = state.image_lengths if layer.is_cross else seen
-            hidden = layer(hidden, keys, values, lengths, cos, sin)
+            hidden = self._step(layer, hidden, keys, values, lengths, cos, sin)
         self.choose(self._logits(hidden), state)
         state.lengths.add_(state.active)
         state.left.sub_(state.active)

@@ -18,7 +18,7 @@ _SELF = ("q_proj", "k_proj", "v_proj", "o_proj")
 class Layer(torch.nn.Module):  # type: ignore[misc]  # untyped where torch is not installed
     """One layer: attention to the text before, or to the image, then a gated MLP; each after a norm, each added.
 
-    `forward` is a decoding step. Queries, keys and values come as (..., heads, head size), not by head first.
+    Queries, keys and values come as (..., heads, head size), not by head first.
     """
 
     def __init__(self, module: Any, number: int, *, fuse: bool) -> None:
@@ -38,7 +38,7 @@ class Layer(torch.nn.Module):  # type: ignore[misc]  # untyped where torch is no
         self.gate_up = Together([module.mlp.gate_proj, module.mlp.up_proj], fuse=fuse)
         self.attend = attention_for(self.norm.weight.device.type)
 
-    def forward(
+    def step(
         self,
         hidden: torch.Tensor,
         keys: torch.Tensor,

@@ -11,7 +11,7 @@ import torch
 
 from harness.backends.generative import device_memory
 from harness.backends.generative.decoding import cut_at_stop
-from harness.backends.generative.fast.compiling import ROUNDING, as_it_is, compiled
+from harness.backends.generative.fast.compiling import as_it_is, compiled
 from harness.backends.generative.fast.decoder import Decoder
 from harness.backends.generative.fast.engine import Engine, Row
 from harness.backends.generative.fast.memory import WORKSPACES, Room, plan_slots
@@ -41,12 +41,9 @@ class FastRuntime:
             raise UnsupportedError("the runtime fast runs on one device; use eager for a model spread over several")
         self._pieces = pieces
         on_cuda = bool(pieces.devices)
-        compile_prompts = compiled if on_cuda and not pieces.quantized else as_it_is
-        self._encoder = encoder_for(pieces.family_name, pieces.model, compile_prompts)
-        self._decoder = Decoder(pieces.model, stops=pieces.stops, fuse=on_cuda, compiled=compile_prompts)
-        if on_cuda and not pieces.quantized:
-            for layer in self._decoder.layers:
-                layer.compile(fullgraph=True, dynamic=False, options=ROUNDING)
+        compilation = compiled if on_cuda and not pieces.quantized else as_it_is
+        self._encoder = encoder_for(pieces.family_name, pieces.model, compilation)
+        self._decoder = Decoder(pieces.model, stops=pieces.stops, fuse=on_cuda, compiled=compilation)
         self._like = torch.empty(0, dtype=pieces.model.dtype, device=pieces.device)
         self._weights_bytes = sum(device_memory.allocated_bytes(pieces.devices).values())
         self._engine = self._engine_for(pieces.max_new_tokens, pieces.min_new_tokens)
