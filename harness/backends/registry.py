@@ -18,6 +18,7 @@ _BACKENDS = {
     "ocr-rules": "harness.backends.ocr_rules:OcrRules",
     "all-na": "harness.backends.controls:AllAbsent",
     "transformers": "harness.backends.generative:TransformersBackend",
+    "openai": "harness.backends.openai:OpenAIBackend",
 }
 _PYTHON = "python:"
 

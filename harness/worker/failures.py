@@ -23,7 +23,8 @@ def failure_of(error: BaseException) -> tuple[Failure, bool]:
     """The kind of failure that an exception from a backend is, and whether the process is unusable after it.
 
     Out of memory is `run-oom`, also as the explicit cause of another exception. After it, and after any other
-    CUDA error, the state of allocator and device is unknown.
+    CUDA error, the state of allocator and device is unknown. A TimeoutError is the backend's own: it asked a server
+    that did not answer in time.
     """
     if isinstance(error, UnsupportedError):
         return Failure.UNSUPPORTED, False
@@ -34,6 +35,8 @@ def failure_of(error: BaseException) -> tuple[Failure, bool]:
         cause = cause.__cause__
     if any(map(_is_out_of_memory, chain)):
         return Failure.RUN_OOM, True
+    if isinstance(error, TimeoutError):
+        return Failure.TIMEOUT, False
     return Failure.ERROR, any("CUDA error" in str(link) for link in chain)
 
 

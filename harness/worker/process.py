@@ -71,14 +71,16 @@ class Use:
     devices: Sequence[DeviceUse] = field(default_factory=list)
 
 
-def worker_environment(environment: Mapping[str, str], *, threads: int, online: bool = False) -> dict[str, str]:
+def worker_environment(
+    environment: Mapping[str, str], *, threads: int, online: bool = False, key_variable: str = ""
+) -> dict[str, str]:
     """The environment of a worker: offline unless `online`, `threads` threads a library that give way to other
     processes, this import path, no secrets.
 
-    Variables are taken for secrets by their names. CUDA numbers GPUs by their bus, as NVML does: the sampled GPU is
-    the one that the worker uses.
+    Variables are taken for secrets by their names; `key_variable` is the one that this worker needs. CUDA numbers GPUs
+    by their bus, as NVML does: the sampled GPU is the one that the worker uses.
     """
-    kept = {name: value for name, value in environment.items() if not _SECRET.search(name)}
+    kept = {name: value for name, value in environment.items() if name == key_variable or not _SECRET.search(name)}
     path = os.pathsep.join(dict.fromkeys(os.path.abspath(entry) for entry in sys.path))  # noqa: PTH100 - "" is the cwd
     if "OMP_WAIT_POLICY" not in kept:
         kept.setdefault("GOMP_SPINCOUNT", _SPINS)
@@ -97,7 +99,9 @@ class WorkerProcess:
     On Linux the worker dies with the thread that started it, so that thread must live as long as the worker.
     """
 
-    def __init__(self, *, threads: int, online: bool = False, devices: DeviceSampler | None = None) -> None:
+    def __init__(
+        self, *, threads: int, online: bool = False, key_variable: str = "", devices: DeviceSampler | None = None
+    ) -> None:
         """Start the process; raises OSError if the system has no room for it.
 
         `devices` watches its accelerators, and is closed with it.
@@ -116,7 +120,7 @@ class WorkerProcess:
                 stdout=self._output.descriptor,
                 stderr=subprocess.STDOUT,
                 pass_fds=(requests_end, replies_end),
-                env=worker_environment(os.environ, threads=threads, online=online),
+                env=worker_environment(os.environ, threads=threads, online=online, key_variable=key_variable),
                 start_new_session=True,
             )
         except BaseException:

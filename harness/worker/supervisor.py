@@ -11,8 +11,9 @@ from typing import Any, Self
 
 from harness.backends.protocol import BackendRequest, Setting
 from harness.cells import Cell, Failure
-from harness.evidence import CellRecord, ReadingRecord
+from harness.evidence import CellRecord, MemoryPeak, ReadingRecord
 from harness.instruments.energy import DeviceSampler, device_sampler
+from harness.model_facts import number
 from harness.provenance import allowed_cores
 from harness.worker.process import Lost, Use, WorkerProcess
 from harness.worker.protocol import Answered, Answers, Load, Loaded, LoadFailed, Message, Read, ReadFailed, Ready
@@ -167,8 +168,13 @@ class CellWorker:
         devices = self._rested_devices()
         started = time.monotonic()
         try:
-            online = bool(self._request.settings.get("allow_network"))
-            self._process = process = WorkerProcess(threads=self._threads, online=online, devices=devices)
+            settings = self._request.settings
+            self._process = process = WorkerProcess(
+                threads=self._threads,
+                online=bool(settings.get("allow_network")),
+                key_variable=str(settings.get("key_variable", "")),
+                devices=devices,
+            )
         except OSError as error:
             return self._load_record(failure=Failure.ERROR, message=f"the worker process cannot start: {error}")
         ready, _ = self._exchange(process, None, self._load_timeout_s)
@@ -258,7 +264,7 @@ class CellWorker:
             message=message,
             load_s=load_s,
             spawn_s=spawn_s,
-            memory=use.memory,
+            memory=self._memory(use),
             devices=use.devices,
             facts=dict(facts),
             restart=self._starts,
@@ -291,9 +297,16 @@ class CellWorker:
             attempts=answer.attempts,
             allocator=answer.allocator,
             facts=answer.facts,
-            memory=use.memory,
+            memory=self._memory(use, answer.facts),
             devices=use.devices,
         )
+
+    def _memory(self, use: Use, facts: Mapping[str, Setting] = MappingProxyType({})) -> MemoryPeak:
+        """The model's host memory: the worker's own, or of a served model what the backend saw of its server."""
+        if "base_url" not in self._request.settings:
+            return use.memory
+        peak, samples = (number(facts, f"server_{name}") for name in ("peak_rss_bytes", "memory_samples"))
+        return MemoryPeak(rss_bytes=peak, samples=samples or 0)
 
     def _failed(self, document: str, failure: Failure, message: str, use: Use) -> ReadingRecord:
         return ReadingRecord(
@@ -301,7 +314,7 @@ class CellWorker:
             document=document,
             failure=failure,
             message=message,
-            memory=use.memory,
+            memory=self._memory(use),
             devices=use.devices,
         )
 
