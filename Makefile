@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help evals test gpu test-gpu selftest lint bench corpus clean
+.PHONY: help evals test gpu test-gpu selftest lint bench corpus scenes clean
 
 help: ## Show this help
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
@@ -14,7 +14,7 @@ help: ## Show this help
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "docvlm-evals needs Python 3.11 or newer: make PYTHON=python3.12 ...")'
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,models]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,models,served]'
 	touch $@
 
 evals: $(STAMP) ## Evaluate the default models on the bundled documents; report in reports/latest
@@ -42,6 +42,9 @@ lint: $(STAMP) ## Check style and types
 
 corpus: $(STAMP) ## Draw the bundled documents again
 	$(BIN)/python -m harness.documents.synthesis --count 120 --seed 2025 --force fixtures/corpus
+
+scenes: $(STAMP) ## Draw the bundled scenes and figures again
+	$(BIN)/python -m harness.scenes --count 100 --figures 36 --seed 2025 --force fixtures/scenes
 
 clean: ## Remove the environment, caches and the latest report
 	rm -rf $(VENV) reports/latest .benchmarks .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info build

@@ -1,0 +1,1 @@
+"""How a scene becomes pixels."""
