@@ -28,6 +28,7 @@ from harness.backends.generative.fast.engine import Engine, Row
 from harness.backends.generative.fast.layers import Layer
 from harness.backends.generative.fast.memory import Room, plan_slots
 from harness.backends.generative.fast.pages import Pages
+from harness.backends.generative.fast.runtime import waits_for_the_host
 from harness.backends.generative.fast.vision import encoder_for
 from harness.backends.protocol import Answer, BackendRequest
 from harness.errors import DocvlmError
@@ -81,6 +82,12 @@ def test_it_says_what_the_library_says_however_many_slots_there_are(checkpoint, 
     assert said(fast) == said(alone)
     assert len({a.text for a in alone}) > 1
     assert {a.facts["slots"] for a in fast} == {slots or len(SIZES)}
+
+
+@pytest.mark.parametrize(("mode", "waits"), [("fp32", False), ("nf4", False), ("int8", True)])
+def test_only_int8_products_ask_the_host_so_that_their_steps_cannot_be_graphs(tmp_path, mode, waits):
+    backend = opened(str(BUILDERS["internvl"](tmp_path / "internvl")), "fast", mode=mode)
+    assert waits_for_the_host(backend.pieces.model) is waits
 
 
 def test_layers_are_traced_whole_and_all_of_one_kind_at_once(checkpoint):

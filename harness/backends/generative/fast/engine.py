@@ -59,7 +59,7 @@ class _Launched:
 
 
 class Engine:
-    """Decodes greedily. On CUDA a step is a graph, and the next one starts before the tokens of the last are read."""
+    """Decodes greedily. On CUDA the next step starts before the tokens of the last are read."""
 
     def __init__(
         self,
@@ -70,19 +70,16 @@ class Engine:
         stops: Sequence[int],
         max_new_tokens: int,
         min_new_tokens: int,
+        records: bool = False,
     ) -> None:
+        """`records`, on CUDA: steps become graphs, for which nothing in them may wait for the host."""
         self._decoder, self._encoder = decoder, encoder
         self._like = like
-        self._cuda = bool(like.is_cuda)
+        self._cuda, self._records = bool(like.is_cuda), records
         self._stops = frozenset(stops)
         self._longest, self._shortest = max_new_tokens, min_new_tokens
         self._cache: SlotCache | None = None
         self._steps: dict[int, tuple[State, Callable[[], None]]] = {}
-
-    @property
-    def records(self) -> bool:
-        """Whether steps are CUDA graphs."""
-        return self._cuda
 
     @property
     def longest(self) -> int:
@@ -227,7 +224,7 @@ class Engine:
             def step() -> None:
                 self._decoder.step(state, cache)
 
-            self._steps[slots] = state, self._recorded(step) if self._cuda else step
+            self._steps[slots] = state, self._recorded(step) if self._records else step
         state, step = self._steps[slots]
         for tensor in (state.active, state.lengths):
             tensor.zero_()  # a request that failed may have left rows behind

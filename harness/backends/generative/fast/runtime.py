@@ -24,8 +24,9 @@ from harness.errors import UnsupportedError
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-__all__ = ["FastRuntime"]
+__all__ = ["FastRuntime", "waits_for_the_host"]
 
+_OUTLIERS = "LLM.int8 asks in every product, on the host, which columns hold outliers"
 _SHORT = 4
 _NARROW = 1.0
 """Logit gaps of less are told: where rounding may decide for another token."""
@@ -44,6 +45,7 @@ class FastRuntime:
         compilation = compiled if on_cuda and not pieces.quantized else as_it_is
         self._encoder = encoder_for(pieces.family_name, pieces.model, compilation)
         self._decoder = Decoder(pieces.model, stops=pieces.stops, fuse=on_cuda, compiled=compilation)
+        self._waits = on_cuda and waits_for_the_host(pieces.model)
         self._like = torch.empty(0, dtype=pieces.model.dtype, device=pieces.device)
         self._weights_bytes = sum(device_memory.allocated_bytes(pieces.devices).values())
         self._engine = self._engine_for(pieces.max_new_tokens, pieces.min_new_tokens)
@@ -51,7 +53,8 @@ class FastRuntime:
     def facts(self) -> Mapping[str, Setting]:
         """Whether steps are graphs, and layers compiled."""
         on_cuda = bool(self._pieces.devices)
-        return {"fast_graphs": self._engine.records, "fast_compiled": on_cuda and not self._pieces.quantized}
+        found = {"fast_graphs": on_cuda and not self._waits, "fast_compiled": on_cuda and not self._pieces.quantized}
+        return {**found, "fast_without_graphs": _OUTLIERS} if self._waits else found
 
     def answer(self, images: Sequence[Image], prompt: str) -> Sequence[Said]:
         """`ttft_s` and `generate_s` count from when the page's own prompt begins to be read; `preprocess_s` is that of
@@ -113,6 +116,7 @@ class FastRuntime:
             stops=self._pieces.stops,
             max_new_tokens=longest,
             min_new_tokens=shortest,
+            records=bool(self._pieces.devices) and not self._waits,
         )
 
     def _said(
@@ -144,3 +148,8 @@ class FastRuntime:
                 for i in sorted(narrow)
             ]
         )
+
+
+def waits_for_the_host(model: torch.nn.Module) -> bool:
+    """Whether a step of the model cannot be a graph: one is recorded once, and replayed without a host."""
+    return any(type(module).__name__ == "Linear8bitLt" for module in model.modules())
