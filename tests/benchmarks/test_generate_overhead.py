@@ -186,9 +186,7 @@ def one_round(pages: list[Path], folder: Path, threads: int, setup: Setup) -> tu
     return statistics.median(ratios), statistics.median(min(plain[page]) for page in pages[1:])
 
 
-def compare(
-    folder: Path, capsys: pytest.CaptureFixture[str], setup: Setup, *, rounds: int, count: int = PAGES
-) -> None:
+def compare(folder: Path, capsys: pytest.CaptureFixture[str], setup: Setup, *, rounds: int, count: int = PAGES) -> None:
     """Fail if a pass surely adds LIMIT or more to the loop; skip if that remains open."""
     from scipy import stats
 
