@@ -11,3 +11,9 @@ os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 def pytest_configure(config: pytest.Config) -> None:
     """Users' evaluations are not held to this: their plugins may warn as they like."""
     config.addinivalue_line("filterwarnings", "error")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def lean_child_sessions() -> None:
+    """Hypothesis is loaded at the end of every session that has its plugin: a second for each of those started here."""
+    os.environ["PYTEST_ADDOPTS"] = f"{os.environ.get('PYTEST_ADDOPTS', '')} -p no:hypothesispytest"

@@ -82,9 +82,9 @@ def test_a_streamed_answer_has_its_times_and_counts():
     assert parse_response(answer.text).fields["TOTAL"] == "$12.50", "the pixels arrived as they were"
     assert (answer.prompt_tokens, answer.output_tokens, answer.stop, answer.calls) == (812, 21, "eos", 1)
     phases = answer.phases
-    assert 0.1 <= phases["ttft_s"] < 0.2
-    assert phases["tpot_s"] == pytest.approx(0.1 / 20, rel=0.5)
-    assert phases["ttft_s"] + 0.1 <= phases["request_s"] == phases["generate_s"] < 0.5
+    assert 0.1 <= phases["ttft_s"] < phases["request_s"] == phases["generate_s"]
+    assert phases["request_s"] >= 0.2
+    assert phases["ttft_s"] + 20 * phases["tpot_s"] == pytest.approx(phases["request_s"], abs=0.1)
     assert phases["preprocess_s"] > 0
     assert answer.facts["token_counts"] == "server-reported"
     assert not {"server_s", "retry_wait_s"} & phases.keys()

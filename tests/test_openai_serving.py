@@ -171,7 +171,7 @@ def test_no_server_outlives_its_session(how, tmp_path):
         pid = int(session.stdout.readline())
         assert psutil.Process(pid).is_running()
         session.send_signal(how)
-        assert gone(pid, within_s=5)
+        assert gone(pid, within_s=20)
     finally:
         session.kill()
         session.wait()

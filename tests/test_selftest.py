@@ -25,7 +25,10 @@ def evaluate(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *arguments],
         cwd=ROOT,
-        env={**os.environ, "PYTEST_ADDOPTS": "-p tests.without_figures"},  # the suite's own run inherits it
+        env={
+            **os.environ,
+            "PYTEST_ADDOPTS": f"{os.environ.get('PYTEST_ADDOPTS', '')} -p tests.without_figures",
+        },  # inherited
         capture_output=True,
         text=True,
         timeout=300,
