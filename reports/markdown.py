@@ -27,6 +27,7 @@ from reports.repeats import determinism_parts
 from reports.roofline import roofline_parts
 from reports.routing import routing_parts
 from reports.strategies import strategies_parts
+from reports.structured import structured_parts
 from reports.summary import CellSummary, Slice, Summary, by_length
 from reports.throughput import throughput_parts
 
@@ -56,7 +57,7 @@ def report_markdown(summary: Summary, figures: Sequence[Figure], log: str, decis
         _groups(summary, drawn),
         _fields(summary, drawn),
         _titled("Quantization", quantization_parts(summary, drawn)),
-        _titled("Strategies", strategies_parts(summary.candidates)),
+        _titled("Strategies", [*strategies_parts(summary.candidates), *structured_parts(summary)]),
         _titled("Prompts", prompts_parts(summary)),
         _titled("Against the baseline", regression_parts(summary.evidence.gates)),
         _mistakes(summary),

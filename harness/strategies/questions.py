@@ -13,10 +13,12 @@ from harness.responses import NoteKind, parse_response
 from harness.schema import FIELD_NAMES, Category
 from harness.strategies.patterns import unmistakable_values
 from harness.strategies.strategy import AnswerPath
+from harness.structured import AnswerForm
 
-__all__ = ["Fault", "Question", "Reading", "questions", "read_answer"]
+__all__ = ["Fault", "Question", "Reading", "formed_question", "questions", "read_answer"]
 
 _WHOLE = "key-value"
+_JSON = "json"
 
 
 class Fault(StrEnum):
@@ -30,6 +32,8 @@ class Fault(StrEnum):
     TRUNCATED = "truncated"
     """It was cut off, by what it looks like or by the token limit."""
     LOOP = "loop"
+    SCHEMA_IGNORED = "schema-ignored"
+    """It was to have a form, and has not: nothing held the model to it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,6 +69,17 @@ def questions(text: str, *, by_category: bool) -> tuple[Question, ...]:
         Question(prompt=asked.name, text=asked.text, fields=tuple(field.name for field in fields))
         for asked, fields in prompts
     )
+
+
+def formed_question(text: str, form: AnswerForm) -> Question:
+    """The question for an answer of a form: the prompt `text`, but `json` in place of `key-value` for a JSON object.
+
+    Raises UnsupportedError for `json` where the answer is to have lines: words and form would ask for two things.
+    """
+    if form is AnswerForm.LINES and text == prompt(_JSON).text:
+        raise UnsupportedError(f"the prompt {_JSON!r} does not ask for the form {form}")
+    asked = prompt(_JSON).text if form is AnswerForm.SCHEMA and text == PROMPTS[_WHOLE].text else text
+    return Question(prompt=prompt_name(asked), text=asked, fields=FIELD_NAMES)
 
 
 def read_answer(answer: Answer, question: Question, *, by_category: bool) -> Reading:

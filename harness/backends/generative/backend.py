@@ -24,6 +24,7 @@ from harness.backends.protocol import Answer, BackendRequest, Setting
 from harness.cells import Runtime
 from harness.errors import UnsupportedError, unknown_name
 from harness.quantization import Quantization, parse_quantization
+from harness.structured import AnswerForm
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -103,6 +104,7 @@ class TransformersBackend:
         self._mode = mode
         self._runtime = runtime
         self._device = device
+        self._form: AnswerForm | None = None
 
     @classmethod
     def from_request(cls, request: BackendRequest) -> Self:
@@ -112,6 +114,18 @@ class TransformersBackend:
         settings = GenerationSettings.from_settings(request.settings)
         mode = parse_quantization(request.quantization)
         return cls(settings, mode=mode, runtime=Runtime(request.runtime), device=request.device)
+
+    def constrain(self, form: AnswerForm) -> None:
+        """Hold every answer to a form. Raises UnsupportedError for the runtime `fast`, for answers of a fixed length,
+        and where the library for it is not installed."""
+        if self._runtime is not Runtime.EAGER:
+            raise UnsupportedError(f"the runtime {self._runtime} cannot hold answers to the form {form}: use eager")
+        if self._settings.min_new_tokens:
+            raise UnsupportedError(f"answers of a fixed length cannot be held to the form {form}")
+        from harness.structured.grammar import require_library
+
+        require_library()
+        self._form = form
 
     def load(self) -> Mapping[str, Setting]:
         """Load, check and warm up the model; the facts say what was loaded.
@@ -152,6 +166,7 @@ class TransformersBackend:
             min_new_tokens=settings.min_new_tokens,
             token_logprobs=settings.token_logprobs,
             slots=settings.slots,
+            form=self._form,
         )
         self._generator = create_generator(self._runtime, self.pieces)
         self._warm_up()

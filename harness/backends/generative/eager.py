@@ -12,6 +12,7 @@ from harness.backends.generative.decoding import TokenClock, TokenLogprobs, cut_
 from harness.backends.generative.image_facts import image_facts
 from harness.backends.generative.runtimes import LoadedPieces, Said, check_positions
 from harness.backends.protocol import Setting
+from harness.structured.grammar import FormProcessor, Grammar
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -30,20 +31,26 @@ class EagerRuntime:
             pieces.stops, pieces.processor.tokenizer, pieces.max_new_tokens, pieces.min_new_tokens
         )
         pieces.model.generation_config = self._generation  # or the checkpoint's own would fill what is unset here
+        tokenizer, form = pieces.processor.tokenizer, pieces.form
+        self._grammar = None if form is None else Grammar(form, tokenizer, pieces.stops)
 
     def facts(self) -> Mapping[str, Setting]:
-        """Nothing beside what was loaded."""
-        return {}
+        """What holds answers to their form, if they are to have one."""
+        return {} if self._grammar is None else {"constrained_by": self._grammar.library}
 
     def answer(self, images: Sequence[Image], prompt: str) -> Sequence[Said]:
-        """`ttft_s` and `tpot_s` (per step) count from the start of `generate`; all phases are of the whole batch."""
+        """`ttft_s` and `tpot_s` (per step) count from the start of `generate`; all phases are of the whole batch.
+
+        Where answers are held to a form, `constraint_s` is what of `generate_s` went on that.
+        """
         pieces = self._pieces
         started = time.perf_counter()
         prepared = pieces.family.prepare(pieces.processor, pieces.model.config, images, prompt)
         inputs = self._on_device(prepared.inputs)
         ready = time.perf_counter()
         logprobs = TokenLogprobs() if pieces.token_logprobs else None
-        rows, clock, generate_s = self._generate(inputs, logprobs)
+        form = None if self._grammar is None else FormProcessor(self._grammar)
+        rows, clock, generate_s = self._generate(inputs, [one for one in (form, logprobs) if one is not None])
         hashing = time.perf_counter()
         facts = [image_facts(*pair) for pair in zip(images, prepared.pixels, strict=True)]
         phases = {
@@ -51,6 +58,7 @@ class EagerRuntime:
             **clock.phases(),
             "generate_s": generate_s,
             "fingerprint_s": time.perf_counter() - hashing,
+            **({} if form is None else {"constraint_s": form.seconds}),
         }
         stops = frozenset(pieces.stops)
         answers = [cut_at_stop(row, stops) for row in rows]
@@ -88,7 +96,7 @@ class EagerRuntime:
         }
 
     def _generate(
-        self, inputs: dict[str, Any], logprobs: TokenLogprobs | None
+        self, inputs: dict[str, Any], processors: Sequence[FormProcessor | TokenLogprobs]
     ) -> tuple[list[list[int]], TokenClock, float]:
         """The generated ids of each row, the clock of the tokens, and the seconds of it all."""
         import torch
@@ -102,7 +110,7 @@ class EagerRuntime:
                 **inputs,
                 generation_config=self._generation,
                 streamer=clock,
-                logits_processor=None if logprobs is None else [logprobs],
+                logits_processor=list(processors) or None,
             )
             ids = output[:, width:].tolist()
             return ids, clock, time.perf_counter() - start

@@ -12,6 +12,7 @@ from harness.backends.generative.families import Family
 from harness.backends.protocol import Setting
 from harness.cells import Runtime
 from harness.errors import UnsupportedError
+from harness.structured import AnswerForm
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -38,6 +39,8 @@ class LoadedPieces:
     token_logprobs: bool
     slots: int
     """Documents to answer at a time; 0 for as many as a request brings."""
+    form: AnswerForm | None = None
+    """What every answer is held to; None for free text."""
 
     @property
     def device(self) -> str:

@@ -15,13 +15,14 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from harness.backends.openai.client import Asked, ChatClient
 from harness.backends.openai.completion import token_counts
-from harness.backends.openai.errors import RequestRefusedError, ServerUnavailableError
+from harness.backends.openai.errors import KeyRefusedError, RequestRefusedError, ServerUnavailableError
 from harness.backends.openai.keys import ApiKey, find_key
 from harness.backends.openai.memory import ServerMemory
 from harness.backends.openai.server_times import server_times
 from harness.backends.openai.settings import ServedSettings
 from harness.backends.protocol import Answer, BackendRequest, Setting
 from harness.errors import UnsupportedError
+from harness.structured import AnswerForm, answer_schema
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -54,6 +55,7 @@ class OpenAIBackend:
         self._client: ChatClient | None = None
         self._key: ApiKey | None = None
         self._memory = ServerMemory(0)
+        self._schema = False
 
     @classmethod
     def from_request(cls, request: BackendRequest) -> Self:
@@ -66,10 +68,20 @@ class OpenAIBackend:
                 )
         return cls(ServedSettings.from_settings(request.settings))
 
+    def constrain(self, form: AnswerForm) -> None:
+        """Ask for answers of the schema (`response_format`). Raises UnsupportedError for another form, for which there
+        is no request that servers share, and for answers of a fixed length."""
+        if form is not AnswerForm.SCHEMA:
+            raise UnsupportedError(f"a server can be asked for the form {AnswerForm.SCHEMA}, and not for {form}")
+        if self._settings.min_new_tokens:
+            raise UnsupportedError(f"answers of a fixed length cannot be held to the form {form}")
+        self._schema = True
+
     def load(self) -> Mapping[str, Setting]:
         """Ask about a small page, so that address, key, model and images are known to work before any document.
 
-        Raises ServedModelError, and UnsupportedError where the HTTP library is not installed.
+        Raises ServedModelError, and UnsupportedError where the HTTP library is not installed or the server takes no
+        schema.
         """
         settings = self._settings
         if settings.unavailable:
@@ -129,7 +141,10 @@ class OpenAIBackend:
 
     def _request(self, image: Image, prompt: str) -> tuple[str, bytes]:
         picture = _data_url(image, self._settings.image_format)
-        return picture, request_body(self._settings, picture, prompt, usage_option=self._usage_option)
+        return picture, self._body(self._settings, picture, prompt, schema=self._schema)
+
+    def _body(self, settings: ServedSettings, picture: str, prompt: str, *, schema: bool) -> bytes:
+        return request_body(settings, picture, prompt, usage_option=self._usage_option, schema=schema)
 
     async def _together(self, requests: Sequence[Coroutine[Any, Any, _T]]) -> Sequence[_T]:
         """All of them at once. The first that fails ends the others and is raised."""
@@ -153,14 +168,24 @@ class OpenAIBackend:
         page = _data_url(pillow.linear_gradient("L").resize((210, 297)).convert("RGB"), self._settings.image_format)
         length = min(_SHORT, self._settings.max_new_tokens)
         short = replace(self._settings, max_new_tokens=length, min_new_tokens=0)
+
+        def ask(*, schema: bool) -> Asked:
+            body = self._body(short, page, _WARM_UP, schema=schema)
+            return self._runner.run(self._together([client.ask(body)]))[0]
+
         while True:
-            body = request_body(short, page, _WARM_UP, usage_option=self._usage_option)
             try:
-                return self._runner.run(self._together([client.ask(body)]))[0]
+                return ask(schema=self._schema)
+            except KeyRefusedError:
+                raise
             except RequestRefusedError as error:
-                if not self._usage_option or "stream_options" not in str(error):
+                if self._usage_option and "stream_options" in str(error):
+                    self._usage_option = False
+                elif self._schema:
+                    ask(schema=False)  # where this is refused as well, it was not the schema
+                    raise UnsupportedError(f"the server takes no response_format with a JSON schema: {error}") from None
+                else:
                     raise
-                self._usage_option = False
 
     def _answer(self, sent: _Sent, generate_s: float) -> Answer:
         asked, answer = sent.asked, sent.asked.answer
@@ -203,8 +228,13 @@ class OpenAIBackend:
         return found.replace(str(source), source.name) if source.is_absolute() else found
 
 
-def request_body(settings: ServedSettings, image_url: str, prompt: str, *, usage_option: bool) -> bytes:
-    """The JSON of a greedy chat completion: one user turn, the image before the text, as local models are asked."""
+def request_body(
+    settings: ServedSettings, image_url: str, prompt: str, *, usage_option: bool, schema: bool = False
+) -> bytes:
+    """The JSON of a greedy chat completion: one user turn, the image before the text, as local models are asked.
+
+    With `schema`, the answer is to be strictly an instance of `answer_schema`.
+    """
     content = [{"type": "image_url", "image_url": {"url": image_url}}, {"type": "text", "text": prompt}]
     body: dict[str, Any] = {
         "model": settings.source,
@@ -218,6 +248,9 @@ def request_body(settings: ServedSettings, image_url: str, prompt: str, *, usage
         body["stream_options"] = {"include_usage": True}
     if settings.token_logprobs:
         body["logprobs"] = True
+    if schema:
+        wanted = {"name": "document_fields", "strict": True, "schema": answer_schema()}
+        body["response_format"] = {"type": "json_schema", "json_schema": wanted}
     if settings.min_new_tokens:
         body |= {"min_tokens": settings.min_new_tokens, "ignore_eos": True}
     return json.dumps(body).encode("ascii")
