@@ -42,7 +42,7 @@ def contamination_of(result: CellResult) -> Contamination | None:
     if not watched:
         return None
     every = [device for devices in watched for device in devices]
-    bad = [devices for devices in watched if any(d.foreign_processes or d.throttle for d in devices)]
+    bad = watched if result.disturbed else []
     foreign = [n for d in every if (n := d.foreign_processes) is not None]
     clocks = [mhz for d in every if (mhz := d.sm_clock_mhz) is not None]
     return Contamination(

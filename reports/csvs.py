@@ -8,7 +8,6 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import astuple, fields
 from functools import cache
-from itertools import chain
 from typing import Any
 
 from harness.metrics import METRICS, Metric, Status
@@ -93,14 +92,14 @@ def _inert(value: str) -> str:
 
 def to_csv(rows: Iterable[Sequence[Any]]) -> bytes:
     """UTF-8, RFC 4180 quoting, LF; None is an empty field."""
-    return _written([_inert(value) if isinstance(value, str) else value for value in row] for row in rows)
+    return _text(rows).encode("utf-8", "backslashreplace")
 
 
-def _written(rows: Iterable[Sequence[Any]]) -> bytes:
-    """The same of rows whose text is inert."""
+def _text(rows: Iterable[Sequence[Any]]) -> str:
     buffer = io.StringIO()
-    csv.writer(buffer, lineterminator="\n").writerows(rows)
-    return buffer.getvalue().encode("utf-8", "backslashreplace")
+    inert = ([_inert(value) if isinstance(value, str) else value for value in row] for row in rows)
+    csv.writer(buffer, lineterminator="\n").writerows(inert)
+    return buffer.getvalue()
 
 
 def raw_csvs(summary: Summary) -> Mapping[str, bytes]:
@@ -158,32 +157,39 @@ def fields_csv(summary: Summary) -> bytes:
 def documents_csv(summary: Summary) -> bytes:
     """A row for each cell and document that it was asked to read: failure, times, tokens, outcomes."""
     header = ["cell", "document", "kind", "stratum", "failure", "latency_s", "output_tokens", "stop", "calls"]
-    return _written(chain([[*header, "batch_size", "parsable", "f1", *_COUNTS]], _documents(summary)))
+    rows = [_text([[*header, "batch_size", "parsable", "f1", *_COUNTS]]), *_documents(summary)]
+    return "".join(rows).encode("utf-8", "backslashreplace")
 
 
-def _documents(summary: Summary) -> Iterator[Sequence[Any]]:
-    inert = cache(_inert)  # there may be a million rows, of few words
-    scored = cache(_scored)
+def _documents(summary: Summary) -> Iterator[str]:
+    """The rows as they are written: there may be a million, put together of few parts."""
+    part, scored = cache(_part), cache(_scored)
     about = {
-        name: [v and inert(v) for v in (name, document.kind, document.stratum)]
-        for name, document in summary.evidence.documents.items()
+        name: _part(name, document.kind, document.stratum) for name, document in summary.evidence.documents.items()
     }
+    not_run = _part("not-run", *[None] * (7 + len(_COUNTS)))
     for cell in summary.cells:
-        result, name_of_cell = cell.result, inert(cell.cell)
+        result, name_of_cell = cell.result, _part(cell.cell)
         for name in result.documents:
             reading, score = result.readings.get(name), result.scores.get(name)
             if reading is None:
-                yield [name_of_cell, *about[name], "not-run", *[None] * (7 + len(_COUNTS))]
-            else:
-                failure = None if reading.failure is None else reading.failure.value
-                timed = (failure, reading.latency_s, reading.output_tokens, reading.stop and inert(reading.stop))
-                quality = _UNSCORED if score is None else scored(score.parsable, score.outcomes)
-                yield [name_of_cell, *about[name], *timed, reading.calls, reading.batch_size, *quality]
+                yield f"{name_of_cell},{about[name]},{not_run}\n"
+                continue
+            failure = part(None if reading.failure is None else reading.failure.value)
+            latency = "" if reading.latency_s is None else repr(reading.latency_s)
+            told = part(reading.output_tokens, reading.stop, reading.calls, reading.batch_size)
+            quality = _UNSCORED if score is None else scored(score.parsable, score.outcomes)
+            yield f"{name_of_cell},{about[name]},{failure},{latency},{told},{quality}\n"
 
 
-_UNSCORED = (None,) * (2 + len(_COUNTS))
+def _part(*values: Any) -> str:
+    """Neighbours in a row; the empty place before them is there because a lone one is not written like others."""
+    return _text([["", *values]])[1:-1]
 
 
-def _scored(parsable: bool, outcomes: bytes) -> Sequence[str]:
+_UNSCORED = "," * (1 + len(_COUNTS))
+
+
+def _scored(parsable: bool, outcomes: bytes) -> str:
     counts = Counts.of(outcomes)
-    return ["" if v is None else str(v) for v in (int(parsable), f1_of(counts), *astuple(counts))]
+    return _part(int(parsable), f1_of(counts), *astuple(counts))

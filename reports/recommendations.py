@@ -241,7 +241,7 @@ def _near_best(summary: Summary, margin: float) -> Callable[[CellSummary], _Stan
 def _usable(result: CellResult, share: float) -> _Standing:
     bad = (NoteKind.TRUNCATED, NoteKind.LOOP)
     good = sum(
-        r.parsable and not any(r.has(kind) for kind in bad) and result.readings[d].stop != "length"
+        r.parsable and not (r.notes and any(r.has(kind) for kind in bad)) and result.readings[d].stop != "length"
         for d, r in result.responses.items()
     )
     estimate = wilson_interval(good, len(result.documents))

@@ -12,6 +12,7 @@ from random import Random
 import pytest
 
 from harness.evidence import DocumentRecord, read_evidence
+from harness.responses import parse_response
 from harness.results import Scorer, cell_results
 from harness.statistics import (
     Aligned,
@@ -74,6 +75,14 @@ def test_what_no_draw_reaches_need_not_be_drawn() -> None:
         assert p == drawn(differences, 2000)
 
 
+@pytest.mark.parametrize(("n", "step"), [(20, 0.1), (700, 0.1), (700, 1e-9), (9000, 0.1), (9000, 1e-9)])
+def test_signs_of_few_and_many_documents_are_counted_alike(n: int, step: float) -> None:
+    random = Random(n)  # of coarse steps many draws tie with what was seen
+    differences = [round(random.gauss(0.02, 1) / step) * step for _ in range(n)]
+    differences = [d for d in differences if d]
+    assert sign_flip_test(differences, draws=203) == drawn(differences, 203)
+
+
 def drawn(differences: list[float], draws: int) -> float:
     """The test in its plainest form."""
     import numpy
@@ -123,6 +132,24 @@ def test_of_many_pairs_those_of_the_leader_are_compared(tmp_path: Path, monkeypa
     assert found.comparisons == [c for c in whole.comparisons if leaders[c.metric] in (c.a, c.b)]
     assert len(found.comparisons) < len(whole.comparisons)
     assert "comparisons_are_of" in json.loads(report_json(found))
+
+
+def test_a_text_of_answers_alone_is_read_like_any_other() -> None:
+    random, read = Random(8), 0
+    texts = [evidence.answer(document, 0.5, random) for document in evidence.documents(60)]
+    for text in [
+        *texts,
+        "",
+        "TOTAL:\n$5",
+        "SUPPLIER:\n\nTOTAL: $5",
+        "**TOTAL**\n\n$5",
+        '"TOTAL": "$5",',
+        "TOTAL: {'a': 1}",
+    ]:
+        general = parse_response(text + "\n" * 300)  # too many lines for the short way
+        assert parse_response(text) == general
+        read += general.parsable
+    assert read > len(texts)
 
 
 @pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity"])

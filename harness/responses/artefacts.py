@@ -97,6 +97,7 @@ def _without_thinking(text: str) -> tuple[str, bool]:
 def spoken(text: str) -> Speech:
     """Reduce a raw response to what the model says in it. Linear in the length of the text."""
     text = text.replace("\r\n", "\n").replace("\r", "\n").removeprefix("\ufeff")
-    plain = _without_other_turns(_TOKEN.sub("\n", _ROLE_TOKEN.sub(_role_line, text)))
-    answer, unfinished = _without_thinking(plain)
+    marked = "<" in text or "INST]" in text
+    plain = _without_other_turns(_TOKEN.sub("\n", _ROLE_TOKEN.sub(_role_line, text)) if marked else text)
+    answer, unfinished = _without_thinking(plain) if "<" in plain else (plain, False)
     return Speech(text=answer, artefacts=plain != text, thinking=answer != plain, unfinished_thought=unfinished)

@@ -40,7 +40,7 @@ class OpenValue:
 
     def pair(self) -> Pair:
         """The value as far as it was read."""
-        listed = is_list(self._field) and len(self._lines) > 1
+        listed = len(self._lines) > 1 and is_list(self._field)
         return Pair(field=self._field, text="\n".join(self._lines), listed=listed)
 
     def skip_blank(self) -> None:

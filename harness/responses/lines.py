@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
+from functools import lru_cache
 
 from harness.responses.continuation import OpenValue
 from harness.responses.findings import Findings, Pair
@@ -17,13 +19,46 @@ _OBJECT = re.compile(r"\{\s*[\"']")
 _FENCE = re.compile(r"```[\w+-]*")
 _RULE = re.compile(r"[-*_=~#\s|:+]*")
 _CELL = re.compile(r"(?<!\\)\|")
+_PLAIN = 200
+"""Lines: a longer text is read in the general way, which knows when it has read enough."""
+_KEYS = "\n".join(["", *FIELDS])
 
 
 def read_text(text: str, findings: Findings) -> None:
     """Collect the pairs of a text, in the order in which they stand there."""
     reader = _Lines(text, findings)
-    reader.read()
+    if (answers := _only_answers(text)) is None:
+        reader.read()
+    else:
+        findings.pairs.extend(answers)
     reader.look_for_cuts()
+
+
+def _only_answers(text: str) -> Sequence[Pair] | None:
+    """The pairs of a text in which every line is an answer or blank, as most are; None for any other."""
+    lines = text.split("\n")
+    if len(lines) > _PLAIN:
+        return None
+    found = []
+    for line in lines:
+        if not line or line.isspace():
+            continue
+        if (pair := _answer(line)) is None:
+            return None
+        found.append(pair)
+    return found
+
+
+@lru_cache(maxsize=4096)
+def _answer(line: str) -> Pair | None:
+    """What a line with a key says if none continues it; None where more than its key tells how to read it."""
+    stripped = line.strip()
+    if stripped.startswith(("|", "```")) or "{" in stripped:
+        return None
+    found = key_line(stripped)
+    if found is None or found.field is None or found.quoted:
+        return None
+    return OpenValue(found.field, found).pair()
 
 
 class _Lines:
@@ -35,11 +70,11 @@ class _Lines:
         """The fields that head the columns of the table being read."""
         self._rows: list[list[str]] = []
         self._fences = 0
-        self._objects = [match.start() for match in _OBJECT.finditer(text)]
 
     def read(self) -> None:
         """Go through the text once."""
-        position, objects = 0, iter([*self._objects, len(self._text)])
+        starts = [match.start() for match in _OBJECT.finditer(self._text)]
+        position, objects = 0, iter([*starts, len(self._text)])
         next_object, end = next(objects), -1
         while position < len(self._text) and not self._found.full:
             if end < position:
@@ -146,6 +181,8 @@ class _Lines:
 
     def _end_table(self) -> None:
         """Turn a table whose columns are headed by fields into pairs: scalars from its first row, lists from all."""
+        if not self._columns:
+            return
         for i, name in enumerate(self._columns):
             entries = [row[i] for row in self._rows if i < len(row)]
             if name and entries:
@@ -162,7 +199,7 @@ class _Lines:
         previous = lines[-2].strip() if len(lines) > 1 else ""
         if last.startswith("|") and not last.endswith("|") and previous.startswith("|") and previous.endswith("|"):
             self._found.cuts.append("inside a table row")
-        elif self._found.pairs and len(last) > 2 and any(name.startswith(last) for name in FIELDS):
+        elif self._found.pairs and len(last) > 2 and f"\n{last}" in _KEYS:
             self._found.cuts.append("inside a key")
         elif self._found.pairs and (text := self._found.pairs[-1].text.strip()).startswith("[") and "]" not in text:
             self._found.cuts.append("inside a list")

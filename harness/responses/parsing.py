@@ -48,9 +48,9 @@ def parse_response(text: str) -> ParsedResponse:
         inside = Findings()  # what surrounds an answer in there is of no interest
         read_text(spoken(passage).text, inside)
         findings.pairs.extend(inside.pairs)
-    pairs = list(_split(findings.pairs, findings))
+    pairs = _split(findings.pairs, findings)
     commas_from = _commas_from(pairs)
-    fields, notes = _merge((pair.field, *_judge(pair, commas_from)) for pair in pairs)
+    fields, notes = _merge([(pair.field, *_judge(pair, commas_from)) for pair in pairs])
     if len(text) > _MAX_CHARACTERS:
         findings.cuts.append(f"only the first {_MAX_CHARACTERS:,} characters were read")
     return ParsedResponse(
@@ -89,28 +89,34 @@ def _commas_from(pairs: Iterable[Pair]) -> int | None:
     return None if others else 4
 
 
-def _split(pairs: Sequence[Pair], findings: Findings) -> Iterator[Pair]:
+def _split(pairs: Sequence[Pair], findings: Findings) -> Sequence[Pair]:
     """Split texts such as `RECEIPT SUPPLIER: ALDI ABN: 12 ...` at the keys inside.
 
     A text is left whole when each key in it also has an answer of its own elsewhere: `DESCRIPTIONS: GIFT CARD TOTAL: 5`
     beside a line for TOTAL is a description.
     """
-    texts = [without_markup(pair.field, pair.text) for pair in pairs]
-    keys = [inline_keys(text) for text in texts]
+    keys = [_keys_inside(pair.field, pair.text) for pair in pairs]
     if not any(keys):
-        yield from pairs
-        return
+        return pairs
+    texts = [without_markup(pair.field, pair.text) for pair in pairs]
     heads = [
         _judge(Pair(field=pair.field, text=_trimmed(text[: found[0].start]) if found else text))[1]
         for pair, text, found in zip(pairs, texts, keys, strict=True)
     ]
     answered = {pair.field for pair, head in zip(pairs, heads, strict=True) if head is not Meaning.ECHO}
+    split: list[Pair] = []
     for pair, text, found, head in zip(pairs, texts, keys, heads, strict=True):
         inside = {key.field for key in found if key.field}
         if not inside or (inside <= answered - {pair.field} and Meaning.ECHO not in {head, _judge(pair)[1]}):
-            yield pair
+            split.append(pair)
         else:
-            yield from _split_one(pair, text, found, findings)
+            split += _split_one(pair, text, found, findings)
+    return split
+
+
+@lru_cache(maxsize=4096)
+def _keys_inside(field: str, text: str) -> Sequence[InlineKey]:
+    return inline_keys(without_markup(field, text))
 
 
 def _split_one(pair: Pair, text: str, keys: Sequence[InlineKey], findings: Findings) -> Iterator[Pair]:
@@ -144,14 +150,21 @@ def _merge(judged: Iterable[tuple[str, str, Meaning]]) -> tuple[dict[str, str | 
             if not any(note.field == name for note in notes):
                 notes.append(Note(kind=NoteKind.ECHO, field=name, detail=text[:80]))
             continue
-        given = answers.setdefault(name, {})
-        if text:  # an empty place after a key contradicts nothing
-            given[text if means is Meaning.VALUE else None] = None
+        value = text if means is Meaning.VALUE else None
+        # an empty place after a key contradicts nothing
+        if (given := answers.get(name)) is None:
+            answers[name] = {value: None} if text else {}
+        elif text:
+            given[value] = None
     fields: dict[str, str | None] = {}
-    for name in (name for name in FIELD_NAMES if name in answers):
-        given = answers[name]
-        fields[name] = kept = next((value for value in given if value is not None), None) if given else None
-        others = [value or ABSENT for value in given if value != kept] if len(given) > 1 else ()
+    for name in FIELD_NAMES:
+        if (given := answers.get(name)) is None:
+            continue
+        if len(given) == 1:
+            (fields[name],) = given
+            continue
+        fields[name] = kept = next((value for value in given if value is not None), None)
+        others = [value or ABSENT for value in given if value != kept]
         notes += (Note(kind=NoteKind.DUPLICATE, field=name, detail=other[:80]) for other in others[:_MAX_DUPLICATES])
     return fields, notes
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from math import log, nan
 
 from harness.batching import batches
@@ -97,16 +97,19 @@ class CellResult:
         attempted = self._readings_of(documents)
         whole = len(attempted) == len(self.readings)
         ledgers = self.ledgers if whole else vram_ledgers(self.loads, attempted)
-        found = self._quality(documents, attempted) | cost_metrics(attempted, self.loads, ledgers)
+        costs = cost_metrics(attempted, self.loads, ledgers, disturbed=self.disturbed)
+        found = self._quality(documents, attempted) | costs
         return self._tagged({name: found.get(name) or not_measured(name) for name in METRICS})
 
     def quality(self, documents: Collection[str]) -> Mapping[str, Metric]:
         """Those of METRICS over the given documents that tell how good the answers are, and the median latency."""
         attempted = self._readings_of(documents)
-        latency = median_latency([r for r in attempted if r.failure is None])
+        latency = median_latency([r for r in attempted if r.failure is None], disturbed=self.disturbed)
         return self._tagged(self._quality(documents, attempted) | {"latency_s": latency})
 
     def _readings_of(self, documents: Collection[str]) -> Sequence[ReadingRecord]:
+        if documents is self.documents:
+            return list(self.readings.values())
         chosen = set(documents)
         return [r for d, r in self.readings.items() if d in chosen]
 
@@ -163,7 +166,7 @@ class CellResult:
     @cached_property
     def places(self) -> Mapping[str, int]:
         """The documents numbered in name order, from 0."""
-        return {d: place for place, d in enumerate(sorted(self.documents))}
+        return _places(tuple(self.documents))
 
     def score_values(self, rate: str) -> Aligned:
         """`f1`, `precision` or `line_item_f1` of each answered document on which it is defined."""
@@ -182,14 +185,17 @@ class CellResult:
         return self._document_f1
 
     @cached_property
+    def disturbed(self) -> bool:
+        """Whether anybody else, or a throttle of any kind, was seen on a device during any reading."""
+        return any(use.foreign_processes or use.throttle for r in self.readings.values() for use in r.devices)
+
+    @cached_property
     def clean(self) -> Mapping[str, ReadingRecord]:
         """Answers whose device nothing disturbed: those whose times and energy may be compared."""
-        return {
-            d: r
-            for d, r in self.readings.items()
-            if r.failure is None
-            and not any(use.is_contaminated for use in r.devices if use.throttle or use.foreign_processes)
-        }
+        answers = {d: r for d, r in self.readings.items() if r.failure is None}
+        if not self.disturbed:
+            return answers
+        return {d: r for d, r in answers.items() if not any(use.is_contaminated for use in r.devices)}
 
     @cached_property
     def log_latencies(self) -> Aligned:
@@ -250,6 +256,12 @@ class CellResult:
     def ledgers(self) -> Mapping[str, VramLedger]:
         """Where device memory went, by device."""
         return vram_ledgers(self.loads, self.readings.values())
+
+
+@lru_cache(maxsize=8)
+def _places(documents: Sequence[str]) -> Mapping[str, int]:
+    """Cells of one log were mostly asked the same, and share this."""
+    return {d: place for place, d in enumerate(sorted(documents))}
 
 
 def _share(part: int, whole: int) -> Estimate:

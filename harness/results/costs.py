@@ -22,24 +22,30 @@ _LATENCIES = {"latency_s": 0.5, "latency_p90_s": 0.9, "latency_p95_s": 0.95, "la
 
 
 def cost_metrics(
-    attempted: Sequence[ReadingRecord], loads: Sequence[CellRecord], ledgers: Mapping[str, VramLedger]
+    attempted: Sequence[ReadingRecord],
+    loads: Sequence[CellRecord],
+    ledgers: Mapping[str, VramLedger],
+    *,
+    disturbed: bool = True,
 ) -> dict[str, Metric]:
     """Those metrics of what answers cost that can be told of some readings of a cell, failed ones among them.
 
-    `ledgers`: of the device memory of these readings.
+    `ledgers`: of the device memory of these readings. `disturbed` is False where no device told of a disturbance, which
+    saves looking for one in every request.
     """
     answers = [r for r in attempted if r.failure is None]
     found = {}
     if calls := [r.calls for r in answers if r.latency_s is not None]:
         found["calls_per_document"] = measured("calls_per_document", mean_interval(calls))
-    found |= _contaminated(_speed(answers, loads), contamination(batches(answers)))
-    return found | _memory(batches(attempted), ledgers) | _load(loads)  # a peak before an out-of-memory is a peak
+    found |= _contaminated(_speed(answers, loads), contamination(batches(answers)) if disturbed else None)
+    # a peak before an out-of-memory is a peak
+    return found | _memory(batches(attempted), ledgers, disturbed) | _load(loads)
 
 
-def median_latency(answers: Sequence[ReadingRecord]) -> Metric:
-    """The metric `latency_s` of some answers."""
-    found = {"latency_s": _quantile("latency_s", _latencies(answers), 0.5)}
-    return _contaminated(found, contamination(batches(answers)))["latency_s"]
+def median_latency(answers: Sequence[ReadingRecord], *, disturbed: bool = True) -> Metric:
+    """The metric `latency_s` of some answers; `disturbed` as in `cost_metrics`."""
+    found = _quantile("latency_s", _latencies(answers), 0.5)
+    return replace(found, contaminated=contamination(batches(answers)) if disturbed else None)
 
 
 def _quantile(name: str, samples: Sequence[float], q: float) -> Metric:
@@ -106,7 +112,9 @@ def _plain(name: str, value: float | None, n: int) -> Metric:
     return measured(name, Estimate(value=value, low=None, high=None, n=n, method="direct"))
 
 
-def _memory(requests: Sequence[Sequence[ReadingRecord]], ledgers: Mapping[str, VramLedger]) -> dict[str, Metric]:
+def _memory(
+    requests: Sequence[Sequence[ReadingRecord]], ledgers: Mapping[str, VramLedger], disturbed: bool
+) -> dict[str, Metric]:
     during = [batch[0].memory for batch in requests]
     samples = memory_samples(during)
     found = {}
@@ -118,7 +126,8 @@ def _memory(requests: Sequence[Sequence[ReadingRecord]], ledgers: Mapping[str, V
     if (peak := peak_vram(ledgers)) is not None:
         sampled = sum(ledger.samples for ledger in ledgers.values())
         metric = _plain("peak_vram_bytes", peak, sampled)
-        found["peak_vram_bytes"] = replace(metric, contaminated=contamination(requests, only_foreign=True))
+        why = contamination(requests, only_foreign=True) if disturbed else None
+        found["peak_vram_bytes"] = replace(metric, contaminated=why)
     return found
 
 

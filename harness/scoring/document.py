@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Mapping, Sequence, Set
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -44,33 +44,53 @@ def _score_field(name: str, truth: str | None, given: bool, answer: str | None) 
     )
 
 
-def _with_other_field(scores: Mapping[str, FieldScore], present: Mapping[str, str]) -> dict[str, FieldScore]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Truth:
+    """What every answer about a document is compared with."""
+
+    judged: Mapping[str, str | None]
+    present: Mapping[str, str]
+    """Fields that the document carries."""
+    words: Mapping[str, Set[str]]
+    """Of those, the names by their folded text."""
+    peers: Mapping[Kind, Sequence[str]]
+    """Likewise by kind."""
+
+    @classmethod
+    @lru_cache(maxsize=64)
+    def of(cls, told: tuple[tuple[str, str | None], ...]) -> _Truth:
+        """The truth as `items` of a mapping. Raises UnknownNameError for a field outside the schema."""
+        judged = {name: None if value is None or is_absent_in_truth(value) else value for name, value in told}
+        words: dict[str, set[str]] = {}
+        peers: dict[Kind, list[str]] = {}
+        present = {}
+        for name, value in judged.items():
+            kind = field(name).kind
+            if value is not None:
+                present[name] = value
+                words.setdefault(fold_text(value), set()).add(name)
+                peers.setdefault(kind, []).append(name)
+        return cls(judged=judged, present=present, words=words, peers=peers)
+
+
+def _with_other_field(scores: dict[str, FieldScore], truth: _Truth) -> dict[str, FieldScore]:
     """Mark wrong and invented values that are the truth of another field, unless a nearer cause is known.
 
     That is: the same words as any other field, or an equal value of another field of its kind.
     """
-    marked = dict(scores)
-    suspects = [
-        (score, score.answer)
-        for score in scores.values()
-        if score.answer is not None and score.outcome is not Outcome.CORRECT and score.error not in _NEARER
-    ]
-    if not suspects:
-        return marked
-    words: dict[str, set[str]] = {}
-    peers: dict[Kind, list[str]] = {}
-    for name, truth in present.items():
-        words.setdefault(fold_text(truth), set()).add(name)
-        peers.setdefault(field(name).kind, []).append(name)
-    for score, answer in suspects:
+    marked = {}
+    for score in scores.values():
+        answer = score.answer
+        if answer is None or score.outcome is Outcome.CORRECT or score.error in _NEARER:
+            continue
         folded, kind = fold_text(answer), field(score.field).kind
-        same_words = folded and words.get(folded, set()) - {score.field}
+        same_words = folded and truth.words.get(folded, set()) - {score.field}
         if same_words or any(
-            name != score.field and compare_readings(kind, present[name], answer) is None
-            for name in peers.get(kind, ())
+            name != score.field and compare_readings(kind, truth.present[name], answer) is None
+            for name in truth.peers.get(kind, ())
         ):
             marked[score.field] = replace(score, error=ErrorClass.OTHER_FIELD)
-    return marked
+    return scores | marked
 
 
 def score_document(document: str, truth: Mapping[str, str | None], response: ParsedResponse) -> DocumentScore:
@@ -82,17 +102,15 @@ def score_document(document: str, truth: Mapping[str, str | None], response: Par
     absent. Whether a text means absence is for the parser of responses to say; here every string is a value.
     Raises UnknownNameError for a truth outside the schema.
     """
-    judged = {name: None if value is None or is_absent_in_truth(value) else value for name, value in truth.items()}
+    known = _Truth.of(tuple(truth.items()))
     answers: Mapping[str, str | None] = response.fields if response.parsable else {}
-    scores: dict[str, FieldScore] = {}
-    for name, value in judged.items():
-        field(name)
-        scores[name] = _score_field(name, value, name in answers, answers.get(name))
-    present = {name: value for name, value in judged.items() if value is not None}
+    scores = {
+        name: _score_field(name, value, name in answers, answers.get(name)) for name, value in known.judged.items()
+    }
     return DocumentScore(
         document=document,
-        fields=_with_other_field(scores, present),
-        line_items=score_line_items(judged, answers),
+        fields=_with_other_field(scores, known),
+        line_items=score_line_items(known.judged, answers),
         diagnostics=diagnose(answers),
         parsable=response.parsable,
         notes=tuple(

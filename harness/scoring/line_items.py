@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from itertools import pairwise, zip_longest
 
 from harness.schema import LINE_ITEM_FIELDS, field
@@ -18,8 +19,11 @@ Pair = tuple[int, int]
 """A truth row and the answer row that it is compared with."""
 
 
-def _rows(columns: Sequence[str], values: Mapping[str, str | None]) -> list[Row]:
-    read = [entries(field(name).kind, value) if (value := values.get(name)) is not None else () for name in columns]
+def _rows(columns: Sequence[str], values: Sequence[str | None]) -> list[Row]:
+    read = [
+        entries(field(name).kind, value) if value is not None else ()
+        for name, value in zip(columns, values, strict=True)
+    ]
     return list(zip_longest(*read))
 
 
@@ -93,9 +97,14 @@ def score_line_items(truth: Mapping[str, str | None], answer: Mapping[str, str |
     cells, so that one missing row does not spoil those after it, and swapped prices do cost. A row is exact
     when all its cells are equal and neither side has one that the other lacks.
     """
-    columns = [name for name in LINE_ITEM_FIELDS if name in truth]
+    columns = tuple([name for name in LINE_ITEM_FIELDS if name in truth])
     if not columns:
         return None
+    return _scored(columns, tuple([truth[name] for name in columns]), tuple([answer.get(name) for name in columns]))
+
+
+@lru_cache(maxsize=1024)
+def _scored(columns: Sequence[str], truth: Sequence[str | None], answer: Sequence[str | None]) -> LineItemScore:
     true_rows, given_rows = _rows(columns, truth), _rows(columns, answer)
     pairs = _pair(true_rows, given_rows) if true_rows and given_rows else []
     matched = [(true_rows[i], given_rows[j]) for i, j in pairs]

@@ -118,7 +118,7 @@ class DocumentScore:
 
     def __post_init__(self) -> None:
         every = [self.fields.get(name) for name in FIELD_NAMES]
-        outcomes = bytes(NOT_JUDGED if score is None else OUTCOMES[score.outcome] for score in every)
+        outcomes = bytes([NOT_JUDGED if score is None else OUTCOMES[score.outcome] for score in every])
         soft = [nan if score is None or score.similarity is None else score.similarity for score in every]
         object.__setattr__(self, "outcomes", outcomes)
         object.__setattr__(self, "similarities", array("d", soft).tobytes())

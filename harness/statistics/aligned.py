@@ -57,7 +57,7 @@ def differences(a: Mapping[str, float], b: Mapping[str, float]) -> Sequence[floa
     """a - b of each document that both know, in name order."""
     import numpy
 
-    if isinstance(a, Aligned) and isinstance(b, Aligned) and a.places == b.places:
+    if isinstance(a, Aligned) and isinstance(b, Aligned) and (a.places is b.places or a.places == b.places):
         found = a.array - b.array
         between: list[float] = found[~numpy.isnan(found)].tolist()
         return between
