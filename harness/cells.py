@@ -60,6 +60,8 @@ class Cell:
     """`dummy` for random numbers in the shapes of the real ones."""
     sweep: bool = False
     """Whether it is the worker of a batch sweep: of other requests than the cell that it is like."""
+    tasks: bool = False
+    """Whether it is asked tasks about pictures: other questions than the cell that it is like."""
     role: Role = Role.CANDIDATE
 
     @property
@@ -82,6 +84,8 @@ class Cell:
             parts.append(f"#{self.repeat}")
         if self.sweep:
             parts.append("~sweep")
+        if self.tasks:
+            parts.append("~tasks")
         if self.weights != "real":
             parts.append(f"~{self.weights}")
         return "".join(parts)

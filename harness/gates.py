@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from harness.metrics import Metric, Status, definition
+from harness.metrics import Metric, MetricDefinition, Status, definition
 
 __all__ = ["BLIND_RECALL_LIMIT", "Bound", "Gate", "Verdict", "judge", "judge_blind"]
 
@@ -44,10 +44,19 @@ class Gate:
     message: str
 
 
-def judge(name: str, estimate: Metric, limit: float | None, *, of: str = "", bound: Bound | None = None) -> Gate:
+def judge(
+    name: str,
+    estimate: Metric,
+    limit: float | None,
+    *,
+    of: str = "",
+    bound: Bound | None = None,
+    defined: MetricDefinition | None = None,
+) -> Gate:
     """Compare `estimate` of metric `name` with `limit`; `of` names the stratum, device or batch that it is about.
 
-    The metric's better direction says on which side of the limit it must lie, unless `bound` says it.
+    The metric's better direction says on which side of the limit it must lie, unless `bound` says it. `defined` is the
+    definition of a metric that is none of METRICS.
 
     PASS and FAIL need all of the 95 % interval on one side of the limit; too few documents for an interval are
     INCONCLUSIVE, and so is what was not measured, or was disturbed by others on the device or by its slowing down. Of
@@ -58,7 +67,7 @@ def judge(name: str, estimate: Metric, limit: float | None, *, of: str = "", bou
         return Gate(metric=label, verdict=verdict, bound=side, limit=limit, estimate=estimate, message=why)
 
     label = f"{name}.{of}" if of else name
-    defined = definition(name)
+    defined = defined or definition(name)
     unit = defined.unit
     side = bound or (Bound.AT_LEAST if defined.higher_is_better else Bound.AT_MOST)
     if limit is None:

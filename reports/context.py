@@ -69,7 +69,7 @@ def cautions(summary: Summary) -> Sequence[str]:
     found = [*published_cautions(summary)]
     if not evidence.runs:
         found.append("The log holds no run record: what was asked, of which corpus and on which machine is unknown.")
-    if not any(c.result.readings for c in summary.cells):
+    if not any(c.result.readings for c in summary.cells) and not summary.tasks:
         found.append("**The log holds no readings: nothing was measured.**")
     if len(evidence.runs) > 1:
         found.append(f"The log holds {len(evidence.runs)} runs: it was resumed. {_run_differences(summary)}")
@@ -88,7 +88,7 @@ def cautions(summary: Summary) -> Sequence[str]:
             found.append(
                 f"{cell_name(cell)} was asked to read {lost} documents whose ground truth the log does not hold."
             )
-    orphans = [c for c in evidence.readings if c not in evidence.passes]
+    orphans = [c for c in evidence.readings if c not in evidence.passes and c not in evidence.task_passes]
     if orphans:
         found.append(f"Left out, because the log does not say what they were asked: {', '.join(map(escape, orphans))}.")
     if summary.corpus.get("sampled_from"):

@@ -26,6 +26,7 @@ from reports.regression import regression_parts
 from reports.repeats import determinism_parts
 from reports.roofline import roofline_parts
 from reports.routing import routing_parts
+from reports.scenes import scenes_parts
 from reports.strategies import strategies_parts
 from reports.structured import structured_parts
 from reports.summary import CellSummary, Slice, Summary, by_length
@@ -59,6 +60,7 @@ def report_markdown(summary: Summary, figures: Sequence[Figure], log: str, decis
         _titled("Quantization", quantization_parts(summary, drawn)),
         _titled("Strategies", [*strategies_parts(summary.candidates), *structured_parts(summary)]),
         _titled("Prompts", prompts_parts(summary)),
+        _titled("Picture understanding", scenes_parts(summary, drawn)),
         _titled("Against the baseline", regression_parts(summary.evidence.gates)),
         _mistakes(summary),
         _failures(summary),

@@ -35,6 +35,7 @@ from reports.html import image_source, report_html
 from reports.markdown import report_markdown
 from reports.measures import Grid, grids
 from reports.report_json import report_json
+from reports.scene_data import scenes_csvs
 from reports.summary import Summary, summarise
 from reports.terminal import summary_lines
 
@@ -97,7 +98,7 @@ def _report(
         "report.json": _encode(report_json(summary, decisions)),
         **{f"deployment/{name}": _encode(text) for name, text in manifests(decisions.deployed).items()},
         **_figures(figures),
-        **_tables(table_csvs(markdown), raw_csvs(summary)),
+        **_tables(table_csvs(markdown), raw_csvs(summary), scenes_csvs(summary)),
     }
     return files, summary_lines(summary)
 
@@ -115,17 +116,17 @@ def render_campaign(
     processes = min(len(logs), allowed_cores()) if size > _LARGE else 1
     labelled = list(zip(labels(logs), logs, strict=True))
     with TemporaryDirectory(prefix="docvlm-report-") as staging:  # in memory, the files of many logs take much room
-        with _pool(processes) as pool:
+        with _pool(processes if processes > 1 else 0) as pool:
             shares = [labelled[i::processes] for i in range(processes)]
             waiting = [_given(pool, _share, share, out, Path(staging), images, prices) for share in shares]
             made = {log.label: (log, files, lines) for share in waiting for log, files, lines in share()}
-        with _pool(processes) as pool:  # another one: processes that read logs hold on to much memory
+        with _pool(1 if processes > 1 else 0) as pool:  # another one: processes that read logs hold on to much memory
             return _campaign([made[label] for label, _ in labelled], out, pool)
 
 
 def _pool(processes: int) -> AbstractContextManager[ProcessPoolExecutor | None]:
-    """Several processes to share work out to; None for one."""
-    if processes < 2:
+    """Processes to share work out to; None for none."""
+    if not processes:
         return nullcontext()
     return ProcessPoolExecutor(processes, mp_context=get_context("spawn"), initializer=_start)
 

@@ -27,10 +27,12 @@ from reports.recovery import Recovery
 from reports.repeats import Repeat
 from reports.roofline import roofline_json
 from reports.routing import routing_json
+from reports.scene_data import scenes_json
 from reports.summary import CellSummary, Slice, Summary
 
 __all__ = ["REPORT_SCHEMA", "report_json"]
 
+_METRIC = tuple(f.name for f in fields(Metric))
 REPORT_SCHEMA = 2
 """Raised when a reader of report.json would have to change. 2: models, devices, sweeps, energy; a ratio of `tpot`."""
 
@@ -62,6 +64,7 @@ def report_json(summary: Summary, decisions: Decisions | None = None) -> str:
         "routing": routing_json(decided.routed),
         "contamination": [asdict(c) for cell in summary.cells if (c := contamination_of(cell.result)) is not None],
         "checks": [_repeat(r) for r in summary.repeats],
+        **scenes_json(summary),
     }
     text = json.dumps(found, indent=1, ensure_ascii=True, allow_nan=False)
     # one metric a line, so that people can read it and a diff shows the metric; no JSON string holds a line break
@@ -89,7 +92,7 @@ def _corpus(summary: Summary) -> dict[str, Any]:
 
 
 def _metric(metric: Metric) -> dict[str, Any]:
-    return asdict(metric)
+    return {name: getattr(metric, name) for name in _METRIC}  # asdict would look into every number
 
 
 def _metrics(part: Slice) -> dict[str, Any]:
@@ -112,7 +115,7 @@ def _cell(cell: CellSummary) -> dict[str, Any]:
         "unjudged": cell.result.unjudged,
         "identity": None
         if cell.identity is None
-        else {k: v for k, v in asdict(cell.identity).items() if k not in ("role", "sweep") and v != ""},
+        else {k: v for k, v in asdict(cell.identity).items() if k not in ("role", "sweep", "tasks") and v != ""},
         "documents": cell.overall.documents,
         "answered": cell.overall.answered,
         "output_tokens_fixed": cell.fixed_length,

@@ -14,6 +14,7 @@ from harness.evidence import DocumentRecord, Evidence, RunRecord
 from harness.metrics import METRICS, Metric
 from harness.pairing import reference_mode
 from harness.results import CellResult, Scorer, cell_results
+from harness.scenes.results import TaskResult, task_results
 from harness.schema import FIELD_NAMES, FIELDS, Category
 from harness.scoring.outcomes import Counts
 from reports.comparisons import Comparison, compare_all, too_many
@@ -116,6 +117,8 @@ class Summary:
     """How far candidates are from what their device can do."""
     digests: Mapping[str, str]
     """By document of the log, a hash of its name, image and truth."""
+    tasks: Sequence[TaskResult] = ()
+    """Answers about pictures by cell and task: candidates, controls, checks."""
     only_leaders: bool = False
     """Whether `comparisons` holds the pairs of each metric's leader alone: of many cells and documents."""
 
@@ -264,5 +267,6 @@ def summarise(evidence: Evidence, scorer: Scorer | None = None) -> Summary:
         repeats=repeats(every),
         sweeps=(sweeps := sweep_steps(evidence)),
         distances=cell_distances(candidates, evidence, sweeps),
+        tasks=task_results(evidence),
         digests={name: _digest(document) for name, document in evidence.documents.items()},
     )

@@ -7,6 +7,7 @@ from dataclasses import astuple
 
 from harness.evidence import GateRecord
 from harness.metrics import METRICS, PAIRED_METRICS, Metric
+from harness.scenes.tasks import TASKS
 from reports.comparisons import Comparison, Scale
 from reports.formatting import (
     MISSING,
@@ -43,6 +44,8 @@ _VERDICTS = {
     "pass": "PASS",
 }
 _UNITS = {name: m.unit for metrics in (METRICS, PAIRED_METRICS) for name, m in metrics.items()}
+_OF_PICTURES = "ratio"
+"""Unit of what is gated of a task about pictures, whose gates begin with the task's name."""
 
 
 def cell_name(cell: CellSummary) -> str:
@@ -57,7 +60,7 @@ def gates_table(gates: Sequence[GateRecord]) -> str:
     rows = []
     for gate in ranked:
         name = gate.metric.split(".")[0]
-        unit = _UNITS.get(name, "")
+        unit = _OF_PICTURES if name in TASKS else _UNITS.get(name, "")
         value = MISSING if gate.value is None else format_value(gate.value, unit)
         if gate.value is not None:
             value += format_interval(gate.low, gate.high, unit)

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from harness.metrics import Status
 from reports.formatting import format_metric, shorten
+from reports.scenes import task_lines
 from reports.summary import CellSummary, Summary, by_length
 
 __all__ = ["summary_lines"]
@@ -18,10 +19,11 @@ _DASH = "–"
 def summary_lines(summary: Summary) -> Sequence[str]:
     """At most 100 columns: cell, F1 with interval, hallucination, median and p95 latency, peak memory, status.
 
-    Below it, which cells read a sample of the documents.
+    Below it, which cells read a sample of the documents, and which were asked about pictures.
     """
+    about_pictures = task_lines(summary)
     if not summary.cells:
-        return ["no cell was run"]
+        return about_pictures or ["no cell was run"]
     groups = by_length(summary.cells)
     cells, headings = [c for members in groups.values() for c in members], _headings(groups)
     rows = [("F1 % [95 %]", "halluc. %", "p50", "p95", "peak RSS", "status"), *map(_row, cells)]
@@ -34,7 +36,7 @@ def summary_lines(summary: Summary) -> Sequence[str]:
             lines.append(heading)
         columns = [name.ljust(max(map(len, names))), *map(str.rjust, numbers, widths)]
         lines.append("  ".join([*columns, status])[:_WIDTH])
-    return [*lines, *_samples(summary)]
+    return [*lines, *_samples(summary), *about_pictures]
 
 
 def _headings(groups: Mapping[int | None, Sequence[CellSummary]]) -> Mapping[int, str]:

@@ -22,7 +22,10 @@ from harness.evidence.records import (
     DocumentRecord,
     GateRecord,
     PassRecord,
+    PictureRecord,
+    PictureSetRecord,
     ProfileRecord,
+    QuestionRecord,
     ReadingRecord,
     Record,
     RunRecord,
@@ -39,6 +42,9 @@ _RECORDS: Mapping[str, type[Record]] = types.MappingProxyType(
             RunRecord,
             DocumentRecord,
             PassRecord,
+            PictureSetRecord,
+            PictureRecord,
+            QuestionRecord,
             CellRecord,
             ReadingRecord,
             SweepRecord,
@@ -81,6 +87,13 @@ class Evidence:
     """The latest measurement that succeeded by device and dtype, or the latest failed one."""
     profile: ProfileRecord | None = None
     """Of the latest run, where it was asked for."""
+    picture_set: PictureSetRecord | None = None
+    """The latest; None where no task was asked about pictures."""
+    pictures: Mapping[str, PictureRecord] = field(default_factory=dict)
+    questions: Mapping[str, QuestionRecord] = field(default_factory=dict)
+    """By key."""
+    task_passes: Mapping[str, PassRecord] = field(default_factory=dict)
+    """The latest pass over questions by cell id; none of them is among `passes`."""
 
     @property
     def imported(self) -> Mapping[str, Any] | None:
@@ -106,6 +119,10 @@ def read_evidence(path: Path) -> Evidence:
     claims: list[ClaimRecord] = []
     ceilings: dict[tuple[str, str], CeilingsRecord] = {}
     profile: ProfileRecord | None = None
+    picture_set: PictureSetRecord | None = None
+    pictures: dict[str, PictureRecord] = {}
+    questions: dict[str, QuestionRecord] = {}
+    task_passes: dict[str, PassRecord] = {}
     skipped = blank = number = whole_lines = 0
     for number, line in enumerate(_lines(path), 1):
         whole_lines += line.endswith(b"\n")
@@ -117,6 +134,12 @@ def read_evidence(path: Path) -> Evidence:
         except EvidenceError as error:
             raise EvidenceError(f"{path}, line {number}: {error}") from None
         match record:
+            case ReadingRecord():  # nearly all of a log
+                of_cell = readings.setdefault(record.cell, {})
+                before = of_cell.get(record.document)
+                if before is not None and before.failure is not None:
+                    retried.append(before)
+                of_cell[record.document] = record
             case RunRecord():
                 runs.append(record)
                 gates.clear()
@@ -124,15 +147,15 @@ def read_evidence(path: Path) -> Evidence:
             case DocumentRecord():
                 documents[record.document] = record
             case PassRecord():
-                passes[record.cell] = record
+                (task_passes if record.tasks else passes)[record.cell] = record
+            case PictureSetRecord():
+                picture_set = record
+            case PictureRecord():
+                pictures[record.picture] = record
+            case QuestionRecord():
+                questions[record.question] = record
             case CellRecord():
                 cells.setdefault(record.cell, []).append(record)
-            case ReadingRecord():
-                of_cell = readings.setdefault(record.cell, {})
-                before = of_cell.get(record.document)
-                if before is not None and before.failure is not None:
-                    retried.append(before)
-                of_cell[record.document] = record
             case SweepRecord():
                 sweeps.setdefault(record.cell, {})[record.batch_size] = record
             case CeilingsRecord():
@@ -165,6 +188,10 @@ def read_evidence(path: Path) -> Evidence:
         claims=claims,
         ceilings=ceilings,
         profile=profile,
+        picture_set=picture_set,
+        pictures=pictures,
+        questions=questions,
+        task_passes=task_passes,
     )
 
 

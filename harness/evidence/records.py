@@ -20,7 +20,10 @@ __all__ = [
     "GateRecord",
     "MemoryPeak",
     "PassRecord",
+    "PictureRecord",
+    "PictureSetRecord",
     "ProfileRecord",
+    "QuestionRecord",
     "ReadingRecord",
     "Record",
     "RunRecord",
@@ -128,6 +131,54 @@ class PassRecord:
 
     `prompt_fingerprint` too, where the prompt was another than the model's own.
     """
+    tasks: Sequence[str] = field(default_factory=list)
+    """Tasks of `harness.scenes.tasks`, where it is asked about pictures: then `documents` are keys of questions."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PictureSetRecord:
+    """The pictures that tasks are asked about."""
+
+    record: ClassVar[str] = "picture-set"
+    name: str
+    """Of the folder."""
+    identity: str
+    """SHA-256 over all images and truth of the folder."""
+    generator: int | None
+    """Version of what drew them; None if the pictures are of several."""
+    whole: int
+    """Pictures of the folder."""
+    pictures: Sequence[str]
+    """Names of those that are asked about."""
+    tasks: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PictureRecord:
+    """One picture and its truth, so that the log alone can be judged and reported."""
+
+    record: ClassVar[str] = "picture"
+    picture: str
+    stratum: str
+    truth: Mapping[str, Any]
+    """As `harness.scenes.to_json` writes it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QuestionRecord:
+    """One question about a picture, and its true answer."""
+
+    record: ClassVar[str] = "question"
+    question: str
+    """Its key."""
+    task: str
+    picture: str
+    number: int
+    """Among the task's questions about this picture."""
+    prompt: str
+    target: str
+    options: Sequence[str] = field(default_factory=list)
+    about: Sequence[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -165,6 +216,7 @@ class ReadingRecord:
     record: ClassVar[str] = "reading"
     cell: str
     document: str
+    """Or the key of the question, `TASK/PICTURE/NUMBER`, where it is asked about a picture."""
     failure: Failure | None = None
     message: str | None = None
     text: str | None = None
@@ -316,6 +368,9 @@ Record = (
     RunRecord
     | DocumentRecord
     | PassRecord
+    | PictureSetRecord
+    | PictureRecord
+    | QuestionRecord
     | CellRecord
     | ReadingRecord
     | SweepRecord

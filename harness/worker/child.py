@@ -165,7 +165,8 @@ def _serve(requests: BinaryIO, replies: int) -> None:
                 gc.collect()
                 gc.freeze()
             case Read() as request if backend is not None:
-                _send(replies, _read(backend, prompt, [Path(path) for path in request.paths]))
+                asked = prompt if request.prompt is None else request.prompt
+                _send(replies, _read(backend, asked, [Path(path) for path in request.paths]))
                 gc.collect()  # before the next read, outside its timed span, while the supervisor is busy
             case _:
                 return

@@ -56,6 +56,8 @@ class Read:
     """To the worker: answer about these image files, all at once."""
 
     paths: Sequence[str]
+    prompt: str | None = None
+    """What is asked about each of them; None for the prompt that the backend was loaded with."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

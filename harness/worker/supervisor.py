@@ -90,36 +90,37 @@ class CellWorker:
         loads, self._new_loads = self._new_loads, []
         return loads
 
-    def read(self, document: str, path: Path) -> ReadingRecord:
-        """Have the image at `path` answered, by a fresh worker if the last one was lost."""
-        return self.read_together([(document, path)])[0]
+    def read(self, document: str, path: Path, *, prompt: str | None = None) -> ReadingRecord:
+        """Have the image at `path` answered, by a fresh worker if the last one was lost; `prompt` as in read_batch."""
+        return self.read_together([(document, path)], prompt=prompt)[0]
 
     def read_together(
-        self, documents: Sequence[tuple[str, Path]], *, timeout_s: float | None = None
+        self, documents: Sequence[tuple[str, Path]], *, prompt: str | None = None, timeout_s: float | None = None
     ) -> list[ReadingRecord]:
         """Have images answered in one request; where that comes to nothing, it has for all of them.
 
         `timeout_s` is for the request; by default, as many times that of one document as there are documents.
+        `prompt` as in read_batch.
         """
-        outcome, use = self._ask([path for _, path in documents], timeout_s)
+        outcome, use = self._ask([path for _, path in documents], timeout_s, prompt)
         if isinstance(outcome, Answers):
             return self._records([name for name, _ in documents], outcome.results, use)
         if outcome.failure is not Failure.NOT_RUN:
             self._count_loss(outcome)
         return [self._failed(name, outcome.failure, outcome.message, use) for name, _ in documents]
 
-    def read_batch(self, documents: Sequence[tuple[str, Path]]) -> list[ReadingRecord]:
-        """Have several images, by document name, answered at once.
+    def read_batch(self, documents: Sequence[tuple[str, Path]], *, prompt: str | None = None) -> list[ReadingRecord]:
+        """Have several images, by document name, answered at once: about all of them `prompt`, or the worker's own.
 
         If that comes to nothing for all of them (a crash, a timeout, memory, an exception), each is read again
         alone, so that only a document which fails alone has failed; `batch_failure` says so. After
         `max_consecutive_failures` batches in a row that came to nothing, no more are tried.
         """
         if len(documents) < 2:
-            return [self.read(*document) for document in documents]
+            return [self.read(*document, prompt=prompt) for document in documents]
         failure = self._batch_given_up
         if failure is None:
-            outcome, use = self._ask([path for _, path in documents])
+            outcome, use = self._ask([path for _, path in documents], prompt=prompt)
             if isinstance(outcome, Answers):
                 self._batches_lost_in_a_row = 0
                 return self._records([name for name, _ in documents], outcome.results, use)
@@ -131,15 +132,17 @@ class CellWorker:
                 self._batch_given_up = failure
             if isinstance(outcome, Lost) or outcome.fatal:  # no document's loss yet: reading alone will tell whose
                 self._discard()
-        return [replace(self.read(*document), batch_failure=failure) for document in documents]
+        return [replace(self.read(*document, prompt=prompt), batch_failure=failure) for document in documents]
 
-    def _ask(self, paths: Sequence[Path], timeout_s: float | None = None) -> tuple[Answers | ReadFailed | Lost, Use]:
+    def _ask(
+        self, paths: Sequence[Path], timeout_s: float | None = None, prompt: str | None = None
+    ) -> tuple[Answers | ReadFailed | Lost, Use]:
         """Have images answered by a loaded worker; NOT_RUN if there can be none."""
         if self._given_up is None:
             self.load()
         if self._given_up is not None or self._process is None:
             return ReadFailed(failure=Failure.NOT_RUN, message=f"not run: {self._given_up}"), Use()
-        request = Read(paths=[str(path.absolute()) for path in paths])
+        request = Read(paths=[str(path.absolute()) for path in paths], prompt=prompt)
         limit_s = self._read_timeout_s * len(paths) if timeout_s is None else timeout_s
         reply, use = self._exchange(self._process, request, limit_s)
         match reply:

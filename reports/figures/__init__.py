@@ -17,6 +17,7 @@ from reports.figures import (
     quality,
     quantization,
     routing,
+    scenes,
     throughput,
 )
 from reports.figures.style import Figure, drawing
@@ -47,6 +48,8 @@ FIGURES: Mapping[str, Callable[[Summary], tuple[Canvas, str, str] | None]] = Map
         "devices": devices.draw_devices,
         "tasks": devices.draw_tasks,
         "imported": devices.draw_imported,
+        "picture_tasks": scenes.draw_tasks,
+        "picture_speed": scenes.draw_speed,
     }
 )
 """By file name: what draws a figure with its title and caption, or gives None where the log has nothing for it."""

@@ -16,6 +16,7 @@ from harness.scenes.tasks.relating import SPATIAL
 from harness.scenes.tasks.task import Judgement, Question, Subject, Summary, Task, TextFacts, summarise, text_facts
 
 __all__ = [
+    "CAPTION",
     "TASKS",
     "Judgement",
     "Question",
