@@ -158,7 +158,9 @@ def test_nothing_below_a_server_is_left(session, tmp_path):
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
 def test_no_server_outlives_its_session(how, tmp_path):
     code = (
-        "import time, pathlib\nfrom fixtures.serving import Servers\nfrom tests.test_openai_serving import *\n"
+        "import time, pathlib, signal\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it\n"
+        "from fixtures.serving import Servers\nfrom tests.test_openai_serving import *\n"
         f"with Servers(pathlib.Path({str(tmp_path)!r})) as servers:\n"
         "    print(servers.settings_for('pixels', command(), SETTINGS)['server_pid'], flush=True)\n"
         "    time.sleep(60)\n"
