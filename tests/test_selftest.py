@@ -22,13 +22,11 @@ DOCUMENTS = 24
 
 
 def evaluate(*arguments: str) -> subprocess.CompletedProcess[str]:
+    inherited = f"{os.environ.get('PYTEST_ADDOPTS', '')} -p tests.without_figures"  # by the suite's own run, too
     return subprocess.run(
         [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *arguments],
         cwd=ROOT,
-        env={
-            **os.environ,
-            "PYTEST_ADDOPTS": f"{os.environ.get('PYTEST_ADDOPTS', '')} -p tests.without_figures",
-        },  # inherited
+        env={**os.environ, "PYTEST_ADDOPTS": inherited},
         capture_output=True,
         text=True,
         timeout=300,

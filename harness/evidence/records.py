@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from harness.backends.protocol import AllocatorPeak, Attempt
-from harness.cells import Failure, Role
+from harness.cells import Cell, Failure, Role
 
 __all__ = [
     "SCHEMA_VERSION",
@@ -207,6 +207,22 @@ class CellRecord:
     facts: Mapping[str, Any] = field(default_factory=dict)
     restart: int = 0
     """0 for the first worker of the cell, 1 for the one that followed its first failure, and so on."""
+
+    @classmethod
+    def of(cls, cell: Cell, **told: Any) -> CellRecord:
+        """A load of `cell`; `told` are the other fields, by name."""
+        return cls(
+            cell=cell.id,
+            model=cell.model,
+            quantization=cell.quantization,
+            runtime=cell.runtime,
+            device=cell.device,
+            batch_size=cell.batch_size,
+            strategy=cell.strategy,
+            repeat=cell.repeat,
+            role=cell.role,
+            **told,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

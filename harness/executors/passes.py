@@ -244,24 +244,7 @@ def _note_not_run(crew: _Crew, documents: Sequence[str]) -> None:
     """Nobody is left: a cell that never loaded says so, and each document that is still waiting gets its row."""
     left = [name for name in documents if name in crew.dispatch.unanswered]
     if left and not crew.loads:
-        cell = crew.cell
-        crew.note(
-            [
-                CellRecord(
-                    cell=cell.id,
-                    model=cell.model,
-                    quantization=cell.quantization,
-                    runtime=cell.runtime,
-                    device=cell.device,
-                    batch_size=cell.batch_size,
-                    strategy=cell.strategy,
-                    repeat=cell.repeat,
-                    role=cell.role,
-                    failure=Failure.NOT_RUN,
-                    message=crew.last_fault,
-                )
-            ]
-        )
+        crew.note([CellRecord.of(crew.cell, failure=Failure.NOT_RUN, message=crew.last_fault)])
     for name in left:
         reading = ReadingRecord(
             cell=crew.cell.id, document=name, failure=Failure.NOT_RUN, message=f"not run: {crew.last_fault}"

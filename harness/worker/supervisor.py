@@ -252,17 +252,8 @@ class CellWorker:
         use: Use = Use(),  # noqa: B008 - frozen
         facts: Mapping[str, Setting] = MappingProxyType({}),
     ) -> CellRecord:
-        cell = self.cell
-        return CellRecord(
-            cell=cell.id,
-            model=cell.model,
-            quantization=cell.quantization,
-            runtime=cell.runtime,
-            device=cell.device,
-            batch_size=cell.batch_size,
-            strategy=cell.strategy,
-            repeat=cell.repeat,
-            role=cell.role,
+        return CellRecord.of(
+            self.cell,
             failure=failure,
             message=message,
             load_s=load_s,

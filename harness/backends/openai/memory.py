@@ -72,6 +72,7 @@ class _Watch:
             self._sample_gpus()
 
     def end(self) -> Mapping[str, Setting]:
+        """What was seen, in bytes: facts of a reading; of what no process told, none."""
         peaks = [sampler.end() for sampler in self._samplers]
         for sampler in self._samplers:
             sampler.close()
