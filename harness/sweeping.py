@@ -6,6 +6,7 @@ import itertools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from statistics import median
 from types import MappingProxyType
 
 from harness.backends import BackendRequest
@@ -128,14 +129,22 @@ def _step(
     return replace(
         plain,
         seconds=[reading.latency_s for reading in first if reading.latency_s is not None],
-        ttft_s=[reading.phases["ttft_s"] for reading in first if "ttft_s" in reading.phases],
-        tpot_s=[reading.phases["tpot_s"] for reading in first if "tpot_s" in reading.phases],
+        ttft_s=_of_pages("ttft_s", timed),
+        tpot_s=_of_pages("tpot_s", timed),
+        itl_s=_of_pages("itl_s", timed),
+        read_together=all(len({reading.phases.get("ttft_s") for reading in request}) == 1 for request in timed),
         prompt_tokens=sum(n for n in counts if n is not None) if None not in counts else None,
         message=_reduced(timed[0][0], len(timed)),
         memory=highest.memory,
         devices=highest.devices,
         allocator=highest.allocator,
     )
+
+
+def _of_pages(phase: str, requests: Sequence[Sequence[ReadingRecord]]) -> Sequence[float]:
+    """The median over the pages of each request in which any tells it."""
+    told = [[page.phases[phase] for page in request if phase in page.phases] for request in requests]
+    return [median(seconds) for seconds in told if seconds]
 
 
 def _fault(readings: Sequence[ReadingRecord], output_tokens: int) -> tuple[Failure, str | None] | None:

@@ -14,12 +14,15 @@ __all__ = ["SweepStep", "sweep_steps", "throughput_parts"]
 
 _FIXED = """\
 So many pages at once, each answered with exactly the number of tokens told, whatever the model would have said: with a
-free length, a wordy answer would pass for a slow model. One untimed request comes before the timed ones. Images/s, time
-to first token and time per output token are medians of the timed requests, with lowest and highest in brackets, which
-are no intervals. Images/s counts the whole request; the time to first token starts once the images are prepared.
-Prefill: tokens of all prompts over the time to first token; image tokens are among them where the model reads them in
-its prompt, and not where it attends to images beside it, as Mllama does, so compare it within one architecture. Decode:
-one token of each page over the time per output token. A size that failed is a row, with the failure.
+free length, a wordy answer would pass for a slow model. One untimed request comes before the timed ones. Images/s and
+times are medians of the timed requests, with lowest and highest in brackets, which are no intervals; times of one
+request are the median of its pages. Images/s counts the whole request; the time to first token starts once the images
+are prepared and the prompt begins to be read. Per output token: from a page's first token to its last, over the others.
+Between tokens: the median time from one token of a page to the next; less than that where answers also wait while the
+prompts of other pages are read, as under *fast*. Prefill: tokens of all prompts over the time to first token, where all
+prompts are read together; image tokens are among them where the model reads them in its prompt, and not where it
+attends to images beside it, as Mllama does, so compare it within one architecture. Decode: one token of each page over
+the time between tokens. A size that failed is a row, with the failure.
 """
 _FREE = """\
 **Output length free:** {which}. A batch then takes as long as its longest answer, and a larger batch has a longer
@@ -42,6 +45,8 @@ class SweepStep:
     decode_tok_per_s: float | None
     ttft_s: tuple[float, float, float] | None
     tpot_s: tuple[float, float, float] | None
+    itl_s: tuple[float, float, float] | None
+    """Of logs from before it was measured, None."""
     peak_bytes: int | None
     peak_of: str | None
     """What `peak_bytes` is: `driver`, all devices, less what was in use before; `allocator`; `host` (resident)."""
@@ -59,17 +64,20 @@ def sweep_steps(evidence: Evidence) -> Sequence[SweepStep]:
 def _step(record: SweepRecord) -> SweepStep:
     peak, of = _peak(record)
     timed = record.failure is None
-    ttft, tpot = (_spread(values) if timed else None for values in (record.ttft_s, record.tpot_s))
+    ttft, tpot, itl = (_spread(values) if timed else None for values in (record.ttft_s, record.tpot_s, record.itl_s))
+    read_s = ttft[1] if ttft and record.read_together else None
+    step_s = (itl or tpot or (None, None))[1]
     return SweepStep(
         cell=record.cell,
         batch_size=record.batch_size,
         output_tokens=record.output_tokens,
         repetitions=len(record.seconds) if timed else 0,
         images_per_s=_spread([record.batch_size / s for s in record.seconds if s > 0]) if timed else None,
-        prefill_tok_per_s=record.prompt_tokens / ttft[1] if ttft and record.prompt_tokens else None,
-        decode_tok_per_s=record.batch_size / tpot[1] if tpot else None,
+        prefill_tok_per_s=record.prompt_tokens / read_s if read_s and record.prompt_tokens else None,
+        decode_tok_per_s=record.batch_size / step_s if step_s else None,
         ttft_s=ttft,
         tpot_s=tpot,
+        itl_s=itl,
         peak_bytes=peak,
         peak_of=of,
         contaminated=any(d.is_contaminated for d in record.devices),
@@ -114,14 +122,15 @@ def _table(steps: Sequence[SweepStep]) -> str:
     for s in steps:
         row = [escape(s.cell), str(s.batch_size), "free" if s.output_tokens is None else str(s.output_tokens)]
         if s.failure is not None:
-            row += [f"**{s.failure.value}**", *[""] * 4, _peak_text(s), _first_line(s.message)]
+            row += [f"**{s.failure.value}**", *[""] * 5, _peak_text(s), _first_line(s.message)]
         else:
             rates = [MISSING if r is None else format_rate(r) for r in (s.prefill_tok_per_s, s.decode_tok_per_s)]
-            times = [_ranged(t, format_seconds) for t in (s.ttft_s, s.tpot_s)]
+            times = [_ranged(t, format_seconds) for t in (s.ttft_s, s.tpot_s, s.itl_s)]
             row += [_ranged(s.images_per_s, format_rate), *rates, *times, _peak_text(s), _requests(s)]
         rows.append(row)
     header = ["Cell", "Batch", "Output tokens each", "Images/s", "Prefill tok/s", "Decode tok/s", "First token"]
-    return table([*header, "Per output token", "Peak memory", "Requests timed, or why none"], rows, "lrrrrrrrrl")
+    header += ["Per output token", "Between tokens", "Peak memory", "Requests timed, or why none"]
+    return table(header, rows, "lrrrrrrrrrl")
 
 
 def _peak_text(step: SweepStep) -> str:

@@ -144,7 +144,7 @@ class Swept:
     """Takes 20 ms a request and 1 ms a page, and answers at the length asked for, up to batches that it cannot do.
 
     The settings `oom_from`, `crash_from` and `hang_from` are the smallest batch that ends so; `short` makes answers one
-    token shorter.
+    token shorter, and `apart` makes each page come after the one before.
     """
 
     def __init__(self, request: BackendRequest) -> None:
@@ -183,9 +183,17 @@ class Swept:
             time.sleep(3600)
         time.sleep(0.02 + 0.001 * len(images))
         length = int(self._settings.get("min_new_tokens", 5)) - bool(self._settings.get("short"))
-        phases = {"ttft_s": 0.01, "tpot_s": 0.001, "generate_s": 0.02}
-        answer = Answer(text="TOTAL: $1.00", phases=phases, prompt_tokens=7, output_tokens=length, stop="length")
-        return [answer] * len(images)
+        apart = int(self._settings.get("apart", 0))
+        return [
+            Answer(
+                text="TOTAL: $1.00",
+                phases={"ttft_s": 0.01 * place, "tpot_s": 0.001 * place, "generate_s": 0.02},
+                prompt_tokens=7,
+                output_tokens=length,
+                stop="length",
+            )
+            for place in (1 + apart * i for i in range(len(images)))
+        ]
 
 
 class Sleep(Echo):

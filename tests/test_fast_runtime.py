@@ -26,7 +26,7 @@ from harness.backends.generative.fast.choosing import pick
 from harness.backends.generative.fast.decoder import Keep, State
 from harness.backends.generative.fast.engine import Engine, Row
 from harness.backends.generative.fast.layers import Layer
-from harness.backends.generative.fast.memory import Room, plan_slots
+from harness.backends.generative.fast.memory import Room, plan_slots, product_bytes
 from harness.backends.generative.fast.pages import Pages
 from harness.backends.generative.fast.runtime import waits_for_the_host
 from harness.backends.generative.fast.vision import encoder_for
@@ -264,6 +264,30 @@ def test_pages_that_come_late_are_answered_too(lengths, slots, late):
     assert done == {i: list(range(length, -1, -1)) for i, length in enumerate(lengths)}
 
 
+@given(length=st.integers(2, 9), slots=st.integers(1, 4), more=st.integers(0, 6))
+def test_all_slots_are_taken_before_the_first_step_though_pages_come_late(length, slots, more):
+    engine, decoder = countdown(30)
+    done = counted(engine, [length] * (slots + more), slots, late=itertools.cycle([True, False]))
+    assert len(done) == slots + more
+    engine, decoder = countdown(30)
+    counted(engine, [length] * slots, slots, late=itertools.repeat(True))
+    assert decoder.steps == length, "as many as for one: each is for all"
+
+
+def test_what_comes_after_a_short_answer_finds_room_and_steps_made(checkpoint):
+    backend = opened(checkpoint, "fast")  # which warms it up
+    engine = backend._generator._engine  # type: ignore[attr-defined]
+    steps, cache = dict(engine._steps), engine._cache
+    answer = backend.read(pages()[0], PROMPT * 20)
+    assert answer.output_tokens == 14
+    assert engine._steps == steps
+    assert engine._cache is cache
+    engine, _ = countdown(20)
+    with engine.short_answers(3):
+        assert counted(engine, [9], 1) == {0: [9, 8, 7]}
+    assert counted(engine, [9], 1) == {0: list(range(9, -1, -1))}
+
+
 def test_a_request_that_failed_leaves_no_row_behind():
     engine, _ = countdown(9)
     engine.reserve(2, 64, 0)
@@ -313,6 +337,23 @@ def test_reading_more_takes_more(name, tmp_path):
         inputs = pieces.family.prepare(pieces.processor, pieces.model.config, pages(SIZES[:1]), words).inputs
         taken.append(generator._encoder.prompt_bytes(generator._decoder, inputs, 2))  # type: ignore[attr-defined]
     assert 0 < taken[0] < taken[1]
+
+
+@pytest.mark.parametrize("mode", ["fp32", "nf4", "int8"])
+def test_layers_of_few_bits_take_more_while_they_multiply(mode, tmp_path):
+    model = opened(str(BUILDERS["internvl"](tmp_path / "internvl")), "fast", mode=mode).pieces.model
+    sizes = [
+        (layer.in_features, layer.out_features)
+        for layer in model.modules()
+        if type(layer).__name__ in ("Linear4bit", "Linear8bitLt")
+    ]
+    expected = {
+        "fp32": 0,
+        "nf4": max((2 * i * o for i, o in sizes), default=0),  # the weights in 16 bits
+        "int8": max((100 * (i + 4 * o) for i, o in sizes), default=0),  # inputs in 8 bits, sums in 32
+    }
+    assert product_bytes(model, 100, 2) == expected[mode]
+    assert bool(sizes) is (mode != "fp32")
 
 
 # --- pages ---------------------------------------------------------------------------------------------------------

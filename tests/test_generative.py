@@ -247,7 +247,7 @@ def test_the_clock_of_the_tokens(monkeypatch):
     for _ in range(4):  # the prompt and three tokens
         clock.put(torch.zeros(8, dtype=torch.long))
     clock.end()
-    assert clock.phases() == {"ttft_s": 2.0, "tpot_s": 0.375}
+    assert clock.phases() == {"ttft_s": 2.0, "tpot_s": 0.375, "itl_s": 0.375}
 
 
 def test_one_token_has_no_time_per_token(loaded, checkpoints, pages):

@@ -21,6 +21,8 @@ from harness.evidence import DeviceUse, EvidenceLog, read_evidence
 from harness.instruments.energy import IDLE_S, NoDevices, PowerIntegral, device_sampler
 from harness.instruments.gpu import GpuSampler, open_gpus, visible_gpus, why_no_gpu
 from harness.worker import CellWorker
+from harness.worker.process import WorkerProcess
+from harness.worker.protocol import Load, Loaded
 from tests.fake_nvml import BRAKE, GIB, HARDWARE, IDLE, POWER, SW_THERMAL, FakeGpu, FakeNvml
 
 BUSY = 0
@@ -481,6 +483,29 @@ def watches(monkeypatch: pytest.MonkeyPatch) -> list[Watch]:
 def on_gpu(backend: str, batch_size: int = 1) -> tuple[Cell, BackendRequest]:
     cell = Cell(model="m", device="cuda:1", batch_size=batch_size)
     return cell, BackendRequest(backend=f"python:tests.fake_backends.{backend}", device="cuda:1")
+
+
+def test_the_worker_has_its_request_before_its_devices_are_asked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun = tmp_path / "begun"
+    monkeypatch.setenv("FAKE_NVML_LOADED", str(begun))
+
+    class Slow(Watch):
+        def begin(self) -> None:
+            super().begin()
+            deadline = time.monotonic() + 30
+            while self.asked.count("begin") == 2 and not begun.exists():  # of the load
+                assert time.monotonic() < deadline, "the request waits for the devices"
+                time.sleep(0.01)
+
+    process = WorkerProcess(threads=1, devices=Slow())
+    try:
+        process.exchange(None, timeout_s=30)
+        reply, _ = process.exchange(Load(backend="python:tests.fake_backends.Swept", prompt="p"), timeout_s=30)
+        assert isinstance(reply, Loaded), reply
+    finally:
+        process.close()
 
 
 def test_devices_are_seen_at_rest_then_by_phase_and_reach_the_log(

@@ -373,6 +373,15 @@ def test_rates_of_a_sweep_follow_from_its_records(report):
     assert steps[4]["peak_of"] == "driver"
 
 
+def test_prompts_that_are_read_while_others_are_answered_have_no_rate_and_delay_no_token(report):
+    steps = {s["batch_size"]: s for s in report["throughput"] if s["cell"] == REAL}
+    seconds = 0.9 * (1 + 0.5 * 3)
+    assert steps[4]["prefill_tok_per_s"] is None
+    assert steps[4]["tpot_s"][1] == pytest.approx(0.9 * seconds / gpu.TOKENS)
+    assert steps[4]["itl_s"][1] == pytest.approx(0.3 * seconds / gpu.TOKENS)
+    assert steps[4]["decode_tok_per_s"] == pytest.approx(4 * gpu.TOKENS / (0.3 * seconds))
+
+
 def test_memory_of_a_sweep_on_two_devices_is_summed(report):
     steps = {s["batch_size"]: s for s in report["throughput"] if s["cell"] == REAL}
     assert steps[4]["peak_bytes"] == 2 * ((int(4.178e9) + 4 * 700 * gpu.MIB) // 2)
@@ -387,7 +396,7 @@ def test_an_out_of_memory_is_a_row_and_no_rate(markdown, report):
     assert "second line" not in part
     for step in report["throughput"]:
         if step["failure"] is not None:
-            rates = ("images_per_s", "prefill_tok_per_s", "decode_tok_per_s", "ttft_s", "tpot_s")
+            rates = ("images_per_s", "prefill_tok_per_s", "decode_tok_per_s", "ttft_s", "tpot_s", "itl_s")
             assert {step[name] for name in rates} == {None}
 
 

@@ -64,7 +64,9 @@ def test_a_real_model_on_a_cpu(corpus: Path, tmp_path: Path) -> None:
             load_timeout_s=120,
         )
     assert outcomes(sweep) == dict.fromkeys((1, 2, 4)), sweep.steps
-    assert all(len(step.seconds) == len(step.ttft_s) == len(step.tpot_s) == 5 for step in sweep.steps.values())
+    for step in sweep.steps.values():
+        assert len(step.seconds) == len(step.ttft_s) == len(step.tpot_s) == len(step.itl_s) == 5
+        assert step.read_together, "the library reads all prompts of a batch at once"
     prompts = {size: step.prompt_tokens for size, step in sweep.steps.items()}
     assert prompts[2] == 2 * prompts[1], "pages of one size have one number of image tokens"
 
@@ -290,3 +292,11 @@ def test_a_sweep_of_the_suite(corpus: Path, tmp_path: Path) -> None:
     assert list(evidence.sweeps["swept-bf16"]) == [1, 2, 4, 3]
     report = json.loads((tmp_path / "out" / "report.json").read_text())
     assert [cell["cell"] for cell in report["cells"]] == ["swept-bf16"], "a sweep's worker is no cell of the report"
+
+
+def test_times_are_those_of_the_page_in_the_middle_where_pages_differ(corpus: Path, tmp_path: Path) -> None:
+    sweep = swept(corpus, tmp_path, sizes=(1, 3), apart=1)
+    alone, three = sweep.steps[1], sweep.steps[3]
+    assert (alone.ttft_s, alone.tpot_s, alone.itl_s) == ([0.01] * 5, [0.001] * 5, [])
+    assert (three.ttft_s, three.tpot_s) == ([0.02] * 5, [0.002] * 5)
+    assert (alone.read_together, three.read_together) == (True, False)

@@ -70,7 +70,8 @@ class Answer:
     text: str
     """The raw response, exactly as produced. Everything else is derived from it later."""
     phases: Mapping[str, float] = field(default_factory=dict)
-    """Seconds by phase, on time.perf_counter; `preprocess_s`, `ttft_s`, `tpot_s` and `generate_s` become metrics."""
+    """Seconds by phase, on time.perf_counter; `preprocess_s`, `ttft_s` (to the first token), `tpot_s` (mean time per
+    token after it) and `generate_s` become metrics, `itl_s` (median time between two tokens) a column of sweeps."""
     prompt_tokens: int | None = None
     output_tokens: int | None = None
     """Generated token ids, end-of-sequence included, padding not; None where there are no tokens."""

@@ -277,6 +277,10 @@ class SweepRecord:
     """Wall time of each timed request, on the worker's clock; one untimed request came before them."""
     ttft_s: Sequence[float] = field(default_factory=list)
     tpot_s: Sequence[float] = field(default_factory=list)
+    itl_s: Sequence[float] = field(default_factory=list)
+    """Of each timed request the median over its pages, of the times that Answer.phases names."""
+    read_together: bool = True
+    """Whether the prompts of all pages were read before any answer went on: the first tokens came at once."""
     prompt_tokens: int | None = None
     """Of all pages of a request, image tokens in the prompt included."""
     memory: MemoryPeak = MemoryPeak()

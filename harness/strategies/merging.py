@@ -21,7 +21,8 @@ def merge_answers(
     """The answer `text` that came out of the model calls `calls` (None for one that raised), some of them `used`.
 
     Seconds and tokens are sums over all calls and OCR, as far as they are known. `ttft_s` is that of the first call,
-    and missing if that raised; `tpot_s` is the mean over all tokens after the first of each call. `stop` is `length`
+    and missing if that raised; `tpot_s` is the mean over all tokens after the first of each call; `itl_s`, a median,
+    is told of a single call alone. `stop` is `length`
     if a used answer ended so, else that of the last used, so that a cut answer cannot hide behind a later one.
     `allocator` has the highest of each number over the calls.
     """
@@ -51,7 +52,7 @@ def _phases(calls: Sequence[Answer | None], spoken: Sequence[Answer]) -> dict[st
     phases: dict[str, float] = {}
     for answer in spoken:
         for name, seconds in answer.phases.items():
-            if name not in ("ttft_s", "tpot_s"):
+            if name not in ("ttft_s", "tpot_s", "itl_s"):
                 phases[name] = phases.get(name, 0.0) + seconds
     first = calls[0]
     if first is not None and "ttft_s" in first.phases:
@@ -59,6 +60,8 @@ def _phases(calls: Sequence[Answer | None], spoken: Sequence[Answer]) -> dict[st
     timed = [(a.phases["tpot_s"], a.output_tokens - 1) for a in spoken if "tpot_s" in a.phases and a.output_tokens]
     if (tokens := sum(later for _, later in timed)) > 0:
         phases["tpot_s"] = sum(seconds * later for seconds, later in timed) / tokens
+    if len(timed) == 1:
+        phases |= {"itl_s": answer.phases["itl_s"] for answer in spoken if "itl_s" in answer.phases}
     return phases
 
 

@@ -150,8 +150,9 @@ class WorkerProcess:
         """
         try:
             self._memory.begin()
-            self._devices.begin()
-            line = self._converse(b"" if request is None else encode_message(request), timeout_s)
+            pending = self._write(memoryview(b"" if request is None else encode_message(request)))
+            self._devices.begin()  # a driver takes milliseconds to answer, in which the worker is at work already
+            line = self._converse(pending, timeout_s)
             use = self._use()
             return (self._lost() if line is None else decode_message(line)), use
         except TimeoutError:
@@ -192,13 +193,12 @@ class WorkerProcess:
     def _use(self) -> Use:
         return Use(devices=self._devices.end(), memory=self._memory.end())
 
-    def _converse(self, request: bytes, timeout_s: float) -> bytes | None:
-        """Write the request and collect one line, sampling the worker's use meanwhile; None if the process ended.
+    def _converse(self, pending: memoryview, timeout_s: float) -> bytes | None:
+        """Write the rest of a request and collect one line, sampling the worker's use meanwhile; None if it ended.
 
         Raises TimeoutError and ProtocolError.
         """
-        pending, dead = memoryview(request), False
-        received = bytearray()
+        received, dead = bytearray(), False
         poll = select.poll()
         poll.register(self._replies, select.POLLIN)
         if pending:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import importlib
+import itertools
 import math
 import time
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from harness.errors import CheckpointError
@@ -15,37 +17,42 @@ if TYPE_CHECKING:
     import torch
     from transformers import GenerationConfig
 
-__all__ = ["Generated", "TokenClock", "TokenLogprobs", "cut_at_stop", "greedy_config", "stop_ids"]
+__all__ = ["Generated", "TokenClock", "TokenLogprobs", "cut_at_stop", "greedy_config", "stop_ids", "token_phases"]
 
 
 class TokenClock:
-    """A streamer for `generate` that keeps the time of the first and the last token, for any batch size.
+    """A streamer for `generate` that keeps the time of every step, for any batch size.
 
     `generate` hands over the prompt first, then the tokens of each step, already on the host: on an accelerator the
     copy has waited for the device, so that the host's clock tells the truth.
     """
 
     def __init__(self) -> None:
-        self._calls = 0
-        self._first = self._last = self._start = time.perf_counter()
+        self._start = time.perf_counter()
+        self._calls: list[float] = []
 
     def put(self, value: torch.Tensor) -> None:
         """Called by `generate`."""
-        self._last = time.perf_counter()
-        self._calls += 1
-        if self._calls == 2:
-            self._first = self._last
+        self._calls.append(time.perf_counter())
 
     def end(self) -> None:
         """Called by `generate` after the last token."""
 
     def phases(self) -> dict[str, float]:
-        """Seconds from construction to the first token (`ttft_s`), and per token after it (`tpot_s`), if any."""
-        steps = self._calls - 1
-        found = {"ttft_s": self._first - self._start}
-        if steps > 1:
-            found["tpot_s"] = (self._last - self._first) / (steps - 1)
-        return found
+        """See `token_phases`; counted from construction."""
+        return token_phases(self._start, self._calls[1:] or [self._start])
+
+
+def token_phases(start: float, tokens: Sequence[float]) -> dict[str, float]:
+    """Seconds from `start` to the first of at least one token (`ttft_s`); if there are more, the mean time per token
+    after it (`tpot_s`), and the median time between two tokens (`itl_s`, inter-token latency), which leaves out what
+    an answer waits for others now and then.
+    """
+    found = {"ttft_s": tokens[0] - start}
+    if len(tokens) > 1:
+        found["tpot_s"] = (tokens[-1] - tokens[0]) / (len(tokens) - 1)
+        found["itl_s"] = median(later - earlier for earlier, later in itertools.pairwise(tokens))
+    return found
 
 
 class TokenLogprobs:

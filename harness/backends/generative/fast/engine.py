@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import time
 from collections import deque
@@ -14,9 +15,11 @@ from harness.backends.generative.fast.cache import SlotCache
 from harness.backends.generative.fast.decoder import Decoder, State
 from harness.backends.generative.fast.vision import Encoder
 
-__all__ = ["Engine", "Row", "Source"]
+__all__ = ["Engine", "Row", "Source", "recorded"]
 
 _ROUND = 64
+_MORE_WORDS = 512
+"""Tokens that a prompt may have more than that of a warm-up."""
 _SLACK = 1
 """Positions beyond the longest answer: a step for a row that has just ended has been started before that is known."""
 
@@ -36,9 +39,9 @@ class Row:
     launched: int = 0
     """Tokens that have been asked for."""
     started: float = 0.0
-    first: float = 0.0
-    last: float = 0.0
-    """Seconds on time.perf_counter: when its prompt began to be read, and when its tokens were known."""
+    """When its prompt began to be read, in seconds on time.perf_counter."""
+    known: list[float] = field(default_factory=list)
+    """When each token was."""
 
 
 Source = Callable[[int, bool], Sequence[Row]]
@@ -77,6 +80,7 @@ class Engine:
         self._like = like
         self._cuda, self._records = bool(like.is_cuda), records
         self._stops = frozenset(stops)
+        self._capable, self._more_words = max_new_tokens, 0
         self._longest, self._shortest = max_new_tokens, min_new_tokens
         self._cache: SlotCache | None = None
         self._steps: dict[int, tuple[State, Callable[[], None]]] = {}
@@ -84,11 +88,24 @@ class Engine:
     @property
     def longest(self) -> int:
         """Tokens of an answer at most."""
-        return self._longest
+        return self._capable
+
+    @contextlib.contextmanager
+    def short_answers(self, tokens: int) -> Iterator[None]:
+        """Answers end after so many at the latest. Room is made for whole ones, and for prompts of more words than this
+        one, so that what comes next finds it, and its steps recorded."""
+        whole = self._longest, self._shortest
+        self._longest, self._shortest = (min(tokens, limit) for limit in whole)
+        self._more_words = _MORE_WORDS
+        try:
+            yield
+        finally:
+            self._longest, self._shortest = whole
+            self._more_words = 0
 
     def capacity(self, prompt: int) -> int:
         """Positions of the cache that a prompt of so many tokens takes with its answer."""
-        return -(-(prompt + self._longest + _SLACK) // _ROUND) * _ROUND
+        return -(-(prompt + self._more_words + self._capable + _SLACK) // _ROUND) * _ROUND
 
     @property
     def held_bytes(self) -> int:
@@ -132,13 +149,15 @@ class Engine:
                         state.lengths[slot] = 0
                         on_row(row)
 
+        filling = True
         while True:
             free = [slot for slot in range(slots) if slot not in rows]
-            while free and (group := source(len(free), not rows)):
+            while free and (group := source(len(free), filling or not rows)):
                 settle(1)  # the next prompts are sent on their way while the last ones are read
                 taken, free = free[: len(group)], free[len(group) :]
                 rows.update(zip(taken, group, strict=True))
                 pending.append(self._admit(dict(zip(taken, group, strict=True)), state, cache))
+            filling = False  # a step takes nearly as long for one row as for all: none before all slots are taken
             if pending and not self._cuda:
                 settle(0)  # nothing is gained by a step ahead, which may be for a row that has ended
                 continue
@@ -209,7 +228,7 @@ class Engine:
             row.ids.append(tokens[slot])
             row.gaps.append(told[slot][0])
             row.logprobs.append(told[slot][1])
-            row.first, row.last = row.first or now, now
+            row.known.append(now)
             if self._is_finished(row):
                 yield slot, row
 
@@ -224,25 +243,29 @@ class Engine:
             def step() -> None:
                 self._decoder.step(state, cache)
 
-            self._steps[slots] = state, self._recorded(step) if self._records else step
+            self._steps[slots] = state, recorded(step) if self._records else step
         state, step = self._steps[slots]
         for tensor in (state.active, state.lengths):
             tensor.zero_()  # a request that failed may have left rows behind
         return state, step
 
-    def _recorded(self, step: Callable[[], None]) -> Callable[[], None]:
-        """`step` as a CUDA graph; run before, so that kernels are compiled and chosen outside of it."""
-        stream = torch.cuda.Stream()
-        stream.wait_stream(torch.cuda.current_stream())
-        with torch.cuda.stream(stream):
-            for _ in range(3):
-                step()
-        torch.cuda.current_stream().wait_stream(stream)
-        graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph):
+
+def recorded(step: Callable[[], None]) -> Callable[[], None]:
+    """`step` as a CUDA graph; run before, so that kernels are compiled and chosen outside of it.
+
+    Other threads may take pinned memory meanwhile, as those do that prepare pages.
+    """
+    stream = torch.cuda.Stream()
+    stream.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(stream):
+        for _ in range(3):
             step()
+    torch.cuda.current_stream().wait_stream(stream)
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph, capture_error_mode="thread_local"):  # "global" fails at a call of any thread
+        step()
 
-        def replay() -> None:
-            graph.replay()
+    def replay() -> None:
+        graph.replay()
 
-        return replay
+    return replay

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, cast
 
 from harness.backends.generative.fast.cache import cache_bytes
 from harness.backends.generative.fast.layers import Layer
 
-__all__ = ["WORKSPACES", "Room", "plan_slots", "text_bytes"]
+if TYPE_CHECKING:
+    import torch
+
+__all__ = ["WORKSPACES", "Room", "plan_slots", "product_bytes", "text_bytes"]
 
 _KEPT_FREE = 0.02
 """Share of what is free that stays so: the allocator rounds up, and libraries take workspaces of their own."""
@@ -59,3 +63,16 @@ def text_bytes(layers: Sequence[Layer], tokens: int, image_positions: int, bytes
     widest = max(2 * int(layer.norm.weight.numel()) + 2 * sum(layer.gate_up.sizes) for layer in layers)
     across = max((3 * layer.kv_heads * layer.head_size for layer in layers if layer.is_cross), default=0)
     return (tokens * widest + image_positions * across) * bytes_per_value
+
+
+def product_bytes(model: torch.nn.Module, tokens: int, bytes_per_value: int) -> int:
+    """While the widest layer of fewer than 16 bits is applied to so many tokens: 4-bit weights are expanded whole, and
+    LLM.int8 holds its inputs in 8 bits and its sums in 32; 0 without such layers."""
+    most = 0
+    for module in model.modules():
+        layer = cast("Any", module)
+        if type(module).__name__ == "Linear4bit":
+            most = max(most, layer.in_features * layer.out_features * bytes_per_value)
+        elif type(module).__name__ == "Linear8bitLt":
+            most = max(most, tokens * (layer.in_features + 4 * layer.out_features))
+    return most

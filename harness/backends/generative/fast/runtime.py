@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING
 
 import torch
 
 from harness.backends.generative import device_memory
-from harness.backends.generative.decoding import cut_at_stop
+from harness.backends.generative.decoding import cut_at_stop, token_phases
 from harness.backends.generative.fast.compiling import as_it_is, compiled
 from harness.backends.generative.fast.decoder import Decoder
 from harness.backends.generative.fast.engine import Engine, Row
-from harness.backends.generative.fast.memory import WORKSPACES, Room, plan_slots
+from harness.backends.generative.fast.memory import WORKSPACES, Room, plan_slots, product_bytes
 from harness.backends.generative.fast.pages import Pages, rows_at_once
 from harness.backends.generative.fast.vision import encoder_for
 from harness.backends.generative.runtimes import LoadedPieces, Said, check_positions
@@ -48,7 +48,15 @@ class FastRuntime:
         self._waits = on_cuda and waits_for_the_host(pieces.model)
         self._like = torch.empty(0, dtype=pieces.model.dtype, device=pieces.device)
         self._weights_bytes = sum(device_memory.allocated_bytes(pieces.devices).values())
-        self._engine = self._engine_for(pieces.max_new_tokens, pieces.min_new_tokens)
+        self._engine = Engine(
+            self._decoder,
+            self._encoder,
+            like=self._like,
+            stops=pieces.stops,
+            max_new_tokens=pieces.max_new_tokens,
+            min_new_tokens=pieces.min_new_tokens,
+            records=on_cuda and not self._waits,
+        )
 
     def facts(self) -> Mapping[str, Setting]:
         """Whether steps are graphs, and layers compiled."""
@@ -80,23 +88,19 @@ class FastRuntime:
                 facts["predicted_peak_bytes"] = self._weights_bytes + self._engine.held_bytes + room.step + room.prompt
             return [self._said(done[i], *pages.told(i), facts) for i in range(len(images))]
 
-    @contextlib.contextmanager
-    def short_answers(self) -> Iterator[None]:
+    def short_answers(self) -> AbstractContextManager[None]:
         """Answers of a few tokens."""
-        whole = self._engine
-        self._engine = self._engine_for(
-            min(_SHORT, self._pieces.max_new_tokens), min(_SHORT, self._pieces.min_new_tokens)
-        )
-        try:
-            yield
-        finally:
-            self._engine = whole
+        return self._engine.short_answers(_SHORT)
 
     def _room(self, asked: int, longest: int, first: Mapping[str, torch.Tensor]) -> Room:
         """For pages like `first`, with prompts of up to `longest` tokens."""
         value = self._like.element_size()
         together = min(asked, rows_at_once(self._encoder.work(first)))
         devices = self._pieces.devices
+        prompt = together * self._encoder.prompt_bytes(self._decoder, first, value)
+        if devices:
+            tokens = together * int(first["input_ids"].shape[1])
+            prompt += product_bytes(self._pieces.model, tokens, value) + WORKSPACES
         return plan_slots(
             self._decoder.layers,
             asked=asked,
@@ -104,19 +108,8 @@ class FastRuntime:
             image_capacity=self._encoder.image_positions(first),
             vocabulary=self._decoder.vocabulary,
             bytes_per_value=value,
-            prompt=together * self._encoder.prompt_bytes(self._decoder, first, value) + (WORKSPACES if devices else 0),
+            prompt=prompt,
             free=device_memory.free_bytes(devices) + self._engine.held_bytes if devices else None,
-        )
-
-    def _engine_for(self, longest: int, shortest: int) -> Engine:
-        return Engine(
-            self._decoder,
-            self._encoder,
-            like=self._like,
-            stops=self._pieces.stops,
-            max_new_tokens=longest,
-            min_new_tokens=shortest,
-            records=bool(self._pieces.devices) and not self._waits,
         )
 
     def _said(
@@ -124,11 +117,9 @@ class FastRuntime:
     ) -> Said:
         phases = {
             **prepared,
-            "ttft_s": row.first - row.started,
-            "generate_s": row.last - row.started,
+            **token_phases(row.started, row.known),
+            "generate_s": row.known[-1] - row.started,
         }
-        if len(row.ids) > 1:
-            phases["tpot_s"] = (row.last - row.first) / (len(row.ids) - 1)
         generated = cut_at_stop(row.ids, frozenset(self._pieces.stops))
         told = {**image, **slots, "narrow_gaps": self._narrow_gaps(row)}
         if self._pieces.token_logprobs:
