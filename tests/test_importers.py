@@ -306,6 +306,7 @@ def _metrics_row(run_dir: str, device: str, **other: Any) -> dict[str, str]:
         "prompt_tokens": 900,
         "response_tokens": 100,
         "tokens_per_sec": 100.0,
+        "tps_per_watt": 5.0,
         "joules_per_token": 0.2,
         "total_energy_joules": 200.0,
         "avg_power_watts": 20.0,
@@ -364,6 +365,22 @@ def test_table_tells_tokens_with_and_without_prompts(tmp_path: Path) -> None:
     text = "\n".join(published_parts(summarise(evidence)))
     assert "not to be compared with each other: the definitions differ" in text
     assert "no: the sensors differ" in text
+
+
+def test_who_is_most_efficient_hangs_on_which_tokens_count(tmp_path: Path) -> None:
+    reader = _metrics_row(
+        "a", "Thor", model_id="org/reader", prompt_tokens=3000, response_tokens=100, tps_per_watt=15.5
+    )
+    writer = _metrics_row("b", "Thor", model_id="org/writer", prompt_tokens=0, response_tokens=300, tps_per_watt=1.5)
+    alone = _metrics_row("c", "Orin")
+    source = _table(tmp_path / "vision_model_metrics.csv", [reader, writer, alone])
+    evidence = _logged(tmp_path, import_device_benchmark(source))
+    per_watt = _claims(evidence, "tokens per second per watt")
+    assert per_watt["reader-bf16@thor"].reproduced == per_watt["reader-bf16@thor"].published == 15.5
+    assert (per_watt["reader-bf16@thor"].recomputed, per_watt["writer-bf16@thor"].recomputed) == (0.5, 1.5)
+    (most,) = (claim for claim in evidence.claims if claim.name.startswith("most tokens per second per watt"))
+    assert (most.published, most.recomputed, most.n) == (15.5, 1.5, 2)
+    assert most.verdict == "turned round: writer-bf16@thor; reader-bf16@thor has 0.50 so counted"
 
 
 def test_a_run_that_the_table_leaves_out_is_told(tmp_path: Path) -> None:

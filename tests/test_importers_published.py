@@ -114,6 +114,20 @@ def test_tokens_per_second_as_published_and_without_prompts(devices: Evidence) -
     assert all(c.reproduced == pytest.approx(c.published, rel=1e-9) for c in rows)
 
 
+def test_the_most_efficient_model_is_another_once_prompts_do_not_count(devices: Evidence) -> None:
+    most = {
+        c.name.rsplit(" ", 1)[-1]: c for c in devices.claims if c.name.startswith("most tokens per second per watt")
+    }
+    assert set(most) == {"dell", "orin", "thor"}
+    assert all("highest tps_per_watt: SmolVLM2" in (c.published_definition or "") for c in most.values())
+    assert all((c.verdict or "").startswith("turned round: moondream2") for c in most.values())
+    assert most["thor"].recomputed == pytest.approx(1.55, abs=0.005)
+    smol = _claim(devices, "tokens per second per watt", "SmolVLM2-2.2B-Instruct-bf16@thor")
+    assert smol.published == pytest.approx(18.78, abs=0.005)
+    assert smol.reproduced == pytest.approx(smol.published, rel=1e-9)
+    assert smol.recomputed == pytest.approx(0.58, abs=0.005)
+
+
 def test_percentiles_of_the_raw_runs_match(devices: Evidence) -> None:
     answered = [
         "moondream2-bf16@dell",

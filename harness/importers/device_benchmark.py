@@ -9,8 +9,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from harness.cells import Cell, Role
-from harness.evidence import AggregateRecord, CellRecord, ClaimRecord, DocumentRecord, PassRecord, Record
+from harness.evidence import CellRecord, DocumentRecord, PassRecord, Record
 from harness.importers.device_runs import DeviceRun, named, read_run, run_aggregates, run_claims
+from harness.importers.device_table import left_out, most_efficient, row_aggregates, row_claims
 from harness.importers.sources import ImporterError, Place, load_record, opening, read_csv
 
 __all__ = ["import_device_benchmark"]
@@ -18,14 +19,13 @@ __all__ = ["import_device_benchmark"]
 _KIND = "device-benchmark"
 _TABLE = "vision_model_metrics.csv"
 _NEEDED = ("run_dir", "model_id", "device", "dtype", "prompt_tokens", "response_tokens", "tokens_per_sec")
-_MORE = ("joules_per_token", "total_energy_joules", "avg_power_watts", "avg_ram_gb", "latency_ms_mean")
+_MORE = ("tps_per_watt", "joules_per_token", "total_energy_joules", "avg_power_watts", "avg_ram_gb", "latency_ms_mean")
 _COLUMNS = (*_NEEDED, *_MORE, "duration_seconds")
 _NOTES = (
     "response tokens are the source's own estimates, and prompt tokens hold image tokens or not, by model",
     "power is of each device's own sensor: energy is compared on one device only",
     "memory in the table is of the whole machine, not of the process",
 )
-_CLOSES = 0.05
 
 
 def import_device_benchmark(source: Path) -> Sequence[Record]:
@@ -59,10 +59,11 @@ def import_device_benchmark(source: Path) -> Sequence[Record]:
         *(DocumentRecord(document=d, truth={}, kind=task) for d, task in sorted(documents.items())),
         *(_load(cell, by_dir.get(key)) for key, cell in cells.items()),
         *(record for key, run in by_dir.items() for record in _run(run, cells[key].id)),
-        *(record for row in rows for record in _aggregates(row, cells, by_dir, sensors)),
-        *(record for row in rows for record in _row_claims(row, cells[row.value["run_dir"]].id)),
+        *(record for row in rows for record in row_aggregates(row, cells, by_dir, sensors)),
+        *(record for row in rows for record in row_claims(row, cells[row.value["run_dir"]].id)),
         *(claim for key, run in by_dir.items() for claim in run_claims(run, cells[key].id)),
-        *(_listed(keys, runs) if table is not None and runs else []),
+        *most_efficient(rows, cells),
+        *(left_out(keys, runs) if table is not None and runs else []),
     ]
 
 
@@ -134,109 +135,3 @@ def _load(cell: Cell, run: DeviceRun | None) -> CellRecord:
 def _run(run: DeviceRun, cell: str) -> Sequence[Record]:
     asked = PassRecord(cell=cell, role=Role.CANDIDATE, documents=list(run.tasks), prompt=run.suite)
     return [asked, *named(run, cell), *run_aggregates(run, cell)]
-
-
-def _aggregates(
-    row: Place, cells: Mapping[str, Cell], runs: Mapping[str, DeviceRun], sensors: Mapping[str, str]
-) -> Sequence[AggregateRecord]:
-    key = row.value["run_dir"]
-    cell, run = cells[key], runs.get(key)
-    power = sensors.get(cell.device, f"not told, on {cell.device}")
-    tokens = row.at("response_tokens").count()
-    inferences = None if run is None else len(run.readings)
-    found = [
-        ("latency_mean", row.at("latency_ms_mean").number() / 1000, "s", "mean time of the inferences", None),
-        (
-            "response_tok_per_wall_s",
-            tokens / row.at("duration_seconds").positive(),
-            "1/s",
-            "response tokens as the source estimates them / whole wall time of the run, idle time included",
-            None,
-        ),
-        ("mean_power", row.at("avg_power_watts").number(), "W", "mean over inferences of their mean power", power),
-        (
-            "machine_ram_mean",
-            row.at("avg_ram_gb").number() * 2**30,
-            "B",
-            "mean over inferences of the memory in use, by anybody, on the whole machine",
-            "the machine",
-        ),
-    ]
-    if tokens:
-        each = row.at("total_energy_joules").number() / tokens
-        found.append(("j_per_response_tok", each, "J", "energy during inferences / response tokens", power))
-    return [
-        AggregateRecord(cell=cell.id, metric=m, value=v, unit=unit, definition=d, n=inferences, sensor=sensor)
-        for m, v, unit, d, sensor in found
-    ]
-
-
-def _row_claims(row: Place, cell: str) -> Sequence[ClaimRecord]:
-    prompts, answers = row.at("prompt_tokens").count(), row.at("response_tokens").count()
-    wall_s, energy = row.at("duration_seconds").positive(), row.at("total_energy_joules").number()
-    drawn = row.at("avg_power_watts").number() * wall_s
-    off = abs(energy - drawn) / energy if energy else None
-    counted, kind = "response tokens alone (prompt_tokens is 0)", "prompt tokens are not told"
-    if prompts:
-        share = 100 * prompts / (prompts + answers)
-        counted, kind = "prompt and response tokens", f"{share:.1f} % of its tokens were read, not written"
-    found = [
-        ClaimRecord(
-            name="tokens per second",
-            cell=cell,
-            published=row.at("tokens_per_sec").number(),
-            published_definition=f"tokens_per_sec: {counted} / whole wall time",
-            reproduced=(prompts + answers) / wall_s,
-            recomputed=answers / wall_s,
-            recomputed_definition="response tokens / whole wall time",
-            unit="1/s",
-            verdict=kind,
-        ),
-        ClaimRecord(
-            name="energy closes",
-            cell=cell,
-            published=energy,
-            published_definition="total_energy_joules",
-            recomputed=drawn,
-            recomputed_definition="avg_power_watts x duration_seconds",
-            unit="J",
-            verdict="no energy is told"
-            if off is None
-            else f"{energy / drawn:.2f} of power x wall time: {'closes' if off <= _CLOSES else 'DOES NOT CLOSE'}"
-            if drawn
-            else "no power is told",
-        ),
-    ]
-    if answers and prompts + answers:
-        found.insert(
-            1,
-            ClaimRecord(
-                name="energy per token",
-                cell=cell,
-                published=row.at("joules_per_token").number(),
-                published_definition=f"joules_per_token: energy / {counted}",
-                reproduced=energy / (prompts + answers),
-                recomputed=energy / answers,
-                recomputed_definition="energy / response tokens",
-                unit="J",
-                verdict=kind,
-            ),
-        )
-    return found
-
-
-def _listed(keys: Sequence[str], runs: Sequence[DeviceRun]) -> Sequence[ClaimRecord]:
-    """What the table leaves out, of the run folders that are there."""
-    missing = [run for run in runs if run.run_dir not in keys]
-    told = "; ".join(f"{r.run_dir}: {len(r.answered)} of {len(r.readings)} inferences gave text" for r in missing)
-    return [
-        ClaimRecord(
-            name="runs",
-            published=len(keys),
-            published_definition="rows of the table",
-            recomputed=len(keys) + len(missing),
-            recomputed_definition="rows of the table, and run folders that it leaves out",
-            unit="",
-            verdict=f"the table leaves out {told}" if missing else "every run folder is in the table",
-        )
-    ]
