@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import groupby
 from pathlib import Path
-from types import MappingProxyType
 from typing import Protocol
 
 from harness.backends import BackendRequest, Setting
@@ -14,9 +13,9 @@ from harness.cells import Cell, Failure
 from harness.evidence import CellRecord, EvidenceLog, PassRecord, ReadingRecord
 from harness.profiling import NO_RECORDER, Phase, Recorder
 from harness.prompts import Prompt
-from harness.worker import CellWorker
+from harness.worker.supervisor import CellWorker
 
-__all__ = ["Pass", "Readable", "is_final", "run_pass"]
+__all__ = ["Pass", "PassRequest", "Readable", "is_final", "run_pass"]
 
 
 class Readable(Protocol):
@@ -32,6 +31,57 @@ class Readable(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PassRequest:
+    """What a pass reads, and by whom: plain values, the same wherever it is run."""
+
+    cell: Cell
+    documents: Sequence[Readable]
+    prompt: Prompt
+    """Asked about each document that `prompts` has no text for."""
+    read_timeout_s: float
+    load_timeout_s: float
+    prompts: Mapping[str, str] = field(default_factory=dict)
+    """What else is asked, by document; only what is asked the same goes into one request."""
+    tasks: Sequence[str] = ()
+    """See PassRecord."""
+    backend: BackendRequest | None = None
+    """What to construct; None for the backend that the cell's model is the name of."""
+    settings: Mapping[str, Setting] = field(default_factory=dict)
+    """Those of the backend that the evidence keeps."""
+    together: int | None = None
+    """The most documents of a request; None for `cell.batch_size`."""
+    earlier: Mapping[str, ReadingRecord] = field(default_factory=dict)
+    """Readings of the run that this one continues, by document; those that are final are kept."""
+
+    @property
+    def request_size(self) -> int:
+        """The most documents that are asked about at once."""
+        return self.together or self.cell.batch_size
+
+    @property
+    def opening(self) -> PassRecord:
+        """The pass as evidence."""
+        return PassRecord(
+            cell=self.cell.id,
+            role=self.cell.role,
+            documents=[d.name for d in self.documents],
+            prompt=self.prompt.name,
+            settings=dict(self.settings),
+            tasks=list(self.tasks),
+        )
+
+    def kept(self) -> dict[str, ReadingRecord]:
+        """Readings that are taken over, by document."""
+        earlier = self.earlier
+        return {d.name: earlier[d.name] for d in self.documents if d.name in earlier and is_final(earlier[d.name])}
+
+    def waiting(self) -> Sequence[Readable]:
+        """Documents that are still to be read, in order."""
+        kept = self.kept()
+        return [d for d in self.documents if d.name not in kept]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Pass:
     """What one pass yielded."""
 
@@ -40,6 +90,8 @@ class Pass:
     """By document; those taken over from an earlier run included."""
     fresh: frozenset[str]
     """Documents read in this pass: only these may be judged on time or memory."""
+    disturbance: str | None = None
+    """Why no time of it judges anything: what ran side by side on one machine, or that machines differ."""
 
 
 def is_final(reading: ReadingRecord) -> bool:
@@ -48,64 +100,42 @@ def is_final(reading: ReadingRecord) -> bool:
 
 
 def run_pass(
-    cell: Cell,
-    documents: Sequence[Readable],
+    asked: PassRequest,
     *,
-    request: BackendRequest | None = None,
-    together: int | None = None,
-    prompt: Prompt,
-    prompts: Mapping[str, str] = MappingProxyType({}),
-    tasks: Sequence[str] = (),
-    settings: Mapping[str, Setting] = MappingProxyType({}),
     log: EvidenceLog,
-    earlier: Mapping[str, ReadingRecord],
-    read_timeout_s: float,
-    load_timeout_s: float,
     on_reading: Callable[[ReadingRecord], None] = lambda reading: None,
     recorder: Recorder = NO_RECORDER,
 ) -> Pass:
-    """Read every document that `earlier` does not already hold a final reading of, `together` at a time.
+    """Read every document that is waiting, in order, by one worker. `recorder` is told what the time goes on.
 
-    The default of `together` is `cell.batch_size`. `prompt` is asked about each, but for those that `prompts` has
-    another text for, by name; only what is asked the same goes into one request. `tasks`: see PassRecord.
-    `request` says what to construct; by default, the backend that the cell's model is the name of. `settings` are
-    those of it that the evidence keeps. `recorder` is told what the time goes on.
     A fault of the backend becomes a typed reading; only faults of the suite itself raise (EvidenceError on a full
     disk), and KeyboardInterrupt, after which the log holds everything that was finished.
     """
-    asked = [d.name for d in documents]
-    log.append(
-        PassRecord(
-            cell=cell.id,
-            role=cell.role,
-            documents=asked,
-            prompt=prompt.name,
-            settings=dict(settings),
-            tasks=list(tasks),
-        )
-    )
-    readings = {d.name: earlier[d.name] for d in documents if d.name in earlier and is_final(earlier[d.name])}
-    waiting = [d for d in documents if d.name not in readings]
+    log.append(asked.opening)
+    readings, waiting = asked.kept(), asked.waiting()
     loads: list[CellRecord] = []
-    size = together or cell.batch_size
     if waiting:
         with (
             recorder.phase(Phase.WORKERS),
             CellWorker(
-                cell, request, prompt=prompt.text, load_timeout_s=load_timeout_s, read_timeout_s=read_timeout_s
+                asked.cell,
+                asked.backend,
+                prompt=asked.prompt.text,
+                load_timeout_s=asked.load_timeout_s,
+                read_timeout_s=asked.read_timeout_s,
             ) as worker,
         ):
             worker.load()
             loads += _logged(worker.take_loads(), log, recorder)
             with recorder.phase(Phase.SUPERVISION):
-                for batch, text in _requests(waiting, prompts, size):
+                for batch, text in _requests(waiting, asked.prompts, asked.request_size):
                     batch_readings, restarts = _read(worker, batch, text, log, recorder)
                     loads += restarts
                     for reading in batch_readings:
                         readings[reading.document] = reading
                         on_reading(reading)
     fresh = frozenset(d.name for d in waiting)
-    ordered = {d.name: readings[d.name] for d in documents}
+    ordered = {d.name: readings[d.name] for d in asked.documents}
     return Pass(loads=loads, readings=ordered, fresh=fresh)
 
 

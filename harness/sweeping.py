@@ -17,7 +17,7 @@ from harness.documents import Document
 from harness.evidence import CellRecord, EvidenceLog, ReadingRecord, SweepRecord
 from harness.metrics import Metric, measured, not_measured
 from harness.prompts import Prompt
-from harness.worker import CellWorker
+from harness.worker.supervisor import CellWorker
 
 __all__ = ["DEFAULT_OUTPUT_TOKENS", "DOUBLING", "Sweep", "best_step", "run_sweep", "step_rate"]
 

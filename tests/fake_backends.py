@@ -197,10 +197,17 @@ class Swept:
 
 
 class Sleep(Echo):
-    """Takes 0.4 s."""
+    """Takes 0.4 s, or the setting `seconds`."""
+
+    def __init__(self, seconds: float = 0.4) -> None:
+        self._seconds = seconds
+
+    @classmethod
+    def from_request(cls, request: BackendRequest) -> Self:
+        return cls(float(request.settings.get("seconds", 0.4)))
 
     def read(self, image: Image, prompt: str) -> Answer:
-        time.sleep(0.4)
+        time.sleep(self._seconds)
         return super().read(image, prompt)
 
 

@@ -17,6 +17,8 @@ from typing import Any
 import psutil
 import pytest
 
+from fixtures.picture_options import PictureOptions
+from fixtures.picture_tasks import PictureTasks
 from fixtures.session import EvalSession, open_session
 from harness.cells import Cell
 from harness.evidence import ReadingRecord, read_evidence
@@ -30,6 +32,7 @@ pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.slow]
 ROOT = Path(__file__).parent.parent
 READER = "python:tests.pixel_pages.Reader"
 SLOW = "python:tests.fake_backends.Sleep"
+FAINTER = "python:tests.scene_backends.Fainter"
 
 
 @pytest.fixture(scope="module")
@@ -57,10 +60,10 @@ def readings_of(session: EvalSession) -> dict[str, ReadingRecord]:
     return dict(read_evidence(session.log.path).readings[session.options.cells[0].id])
 
 
-def lines_of(session: EvalSession) -> Counter[str]:
-    """How often each document has a reading in the log."""
+def lines_of(session: EvalSession) -> Counter[tuple[str, str]]:
+    """How often each document has a reading of a cell in the log."""
     records = map(json.loads, session.log.path.read_text().splitlines())
-    return Counter(r["document"] for r in records if r["record"] == "reading")
+    return Counter((r["cell"], r["document"]) for r in records if r["record"] == "reading")
 
 
 def test_a_cluster_reads_what_one_machine_reads(cluster, corpus, tmp_path) -> None:
@@ -77,6 +80,23 @@ def test_a_cluster_reads_what_one_machine_reads(cluster, corpus, tmp_path) -> No
     assert {r.facts["node"] for r in readings_of(there).values()} <= nodes
     assert (header.provenance["executor"]["nodes"], header.provenance["executor"]["machines"]) == (2, 1)
     assert header.options["shared"]["workers"] == 4
+
+
+def test_questions_about_pictures_are_shared_out_too(cluster, corpus, tmp_path) -> None:
+    asked = PictureOptions(tasks=("counting", "reading"), by_name=True, pictures=12)
+    ray = ("--eval-executor", "ray", "--eval-ray-address", cluster.address)
+    with opened(corpus, tmp_path / "here", FAINTER) as here:
+        tasks = PictureTasks.opened(here, asked)
+        expected = {name: tasks.run(Cell(model=FAINTER, tasks=True), name).result for name in asked.tasks}
+    with opened(corpus, tmp_path / "there", FAINTER, *ray) as there:
+        tasks = PictureTasks.opened(there, asked)
+        found = {name: tasks.run(Cell(model=FAINTER, tasks=True), name).result for name in asked.tasks}
+    for name, result in found.items():
+        assert result.summary == expected[name].summary
+        assert result.failures == expected[name].failures
+        assert [r.text for r in result.readings.values()] == [r.text for r in expected[name].readings.values()]
+        assert len({r.facts["worker"] for r in result.readings.values()}) > 1
+    assert set(lines_of(there).values()) == {1}
 
 
 def test_a_node_that_dies_loses_nothing_and_doubles_nothing(cluster, corpus, tmp_path) -> None:

@@ -14,13 +14,15 @@ import pytest
 from harness.cells import Cell, Failure, Role
 from harness.documents import Document
 from harness.errors import EvidenceError
-from harness.evidence import CellRecord, EvidenceLog, PassRecord, ReadingRecord, read_evidence
+from harness.evidence import CellRecord, EvidenceLog, ReadingRecord, read_evidence
 from harness.executors.dispatch import Dispatch
 from harness.executors.nodes import NodeFacts, Shift, disturbance_of, grouped_nodes, machine_mark
 from harness.executors.passes import ShardedPass, run_sharded_pass
 from harness.executors.sharding import Limits, capacity, requests_of, shard_size, workers_for
 from harness.executors.transport import Absent, Event, Finished, Gone, Loaded, Place, Placed, Read, Shard
 from harness.profiling import NO_RECORDER
+from harness.prompts import prompt
+from harness.running import PassRequest
 
 CELL = Cell(model="all-na")
 
@@ -99,19 +101,21 @@ def run(
 ) -> tuple[ShardedPass, list[ReadingRecord]]:
     """The pass, and every reading that was written."""
     written: list[ReadingRecord] = []
+    asked = PassRequest(
+        cell=CELL,
+        documents=documents(count),
+        prompt=prompt(),
+        read_timeout_s=5,
+        load_timeout_s=5,
+        together=together,
+    )
     with EvidenceLog(tmp_path / "evidence.jsonl") as log:
         done = run_sharded_pass(
-            CELL,
-            documents(count),
+            asked,
             transport=transport,
             workers=workers,
             limits=Limits(**limits),
-            together=together,
-            opening=PassRecord(cell=CELL.id, role=CELL.role, documents=[d.name for d in documents(count)]),
             log=log,
-            earlier={},
-            read_timeout_s=5,
-            load_timeout_s=5,
             on_reading=written.append,
             recorder=NO_RECORDER,
             clock=lambda: transport.now,

@@ -16,7 +16,7 @@ from harness.executors.nodes import sources_fingerprint
 from harness.executors.shard_worker import ShardWorker
 from harness.executors.sharding import requests_of
 from harness.executors.transport import Absent, Finished, Order, Place, Read, Shard
-from harness.worker import request_for
+from harness.worker.supervisor import request_for
 from tests.eval_options import parse_options
 from tests.pixel_pages import receipts, write_corpus
 from tests.test_session import silent

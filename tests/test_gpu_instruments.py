@@ -20,9 +20,9 @@ from harness.cells import Cell, Failure
 from harness.evidence import DeviceUse, EvidenceLog, read_evidence
 from harness.instruments.energy import IDLE_S, NoDevices, PowerIntegral, device_sampler
 from harness.instruments.gpu import GpuSampler, open_gpus, visible_gpus, why_no_gpu
-from harness.worker import CellWorker
 from harness.worker.process import WorkerProcess
 from harness.worker.protocol import Load, Loaded
+from harness.worker.supervisor import CellWorker
 from tests.fake_nvml import BRAKE, GIB, HARDWARE, IDLE, POWER, SW_THERMAL, FakeGpu, FakeNvml
 
 BUSY = 0

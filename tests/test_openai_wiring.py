@@ -16,7 +16,7 @@ from PIL import Image
 from harness.backends import BackendRequest
 from harness.cells import Cell, Failure
 from harness.evidence import read_evidence
-from harness.worker import CellWorker
+from harness.worker.supervisor import CellWorker
 from tests.chat_server import Stream, Whole, after, serving
 from tests.pixel_pages import page, receipts, write_corpus
 

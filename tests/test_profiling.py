@@ -17,7 +17,7 @@ from harness.documents import load_corpus
 from harness.evidence import EvidenceLog, ProfileRecord, RunRecord, read_evidence
 from harness.profiling import CLOSURE_LIMIT, NO_RECORDER, Phase, Recorder, closure, process_age_s, rows
 from harness.prompts import prompt
-from harness.running import Pass, run_pass
+from harness.running import Pass, PassRequest, run_pass
 from reports.method import profile_note
 from tests.pixel_pages import receipts, write_corpus
 
@@ -134,16 +134,14 @@ def test_the_age_of_a_process() -> None:
 def run(folder: Path, backend: str, count: int, recorder: Recorder, **limits: float) -> Pass:
     corpus = load_corpus(write_corpus(folder / "corpus", receipts(count)))
     with EvidenceLog(folder / "evidence.jsonl") as log:
-        return run_pass(
-            Cell(model=f"python:tests.pixel_pages.{backend}"),
-            corpus.documents,
+        asked = PassRequest(
+            cell=Cell(model=f"python:tests.pixel_pages.{backend}"),
+            documents=corpus.documents,
             prompt=prompt(),
-            log=log,
-            earlier={},
             read_timeout_s=limits.get("read_timeout_s", 60),
             load_timeout_s=60,
-            recorder=recorder,
         )
+        return run_pass(asked, log=log, recorder=recorder)
 
 
 def test_a_pass_tells_the_models_time_from_ours(tmp_path) -> None:

@@ -22,13 +22,14 @@ from harness.errors import BudgetError, CatalogueError, EvidenceError
 from harness.evidence import EvidenceLog, ReadingRecord, read_evidence
 from harness.gates import Verdict
 from harness.prompts import prompt
-from harness.running import run_pass
+from harness.running import PassRequest, run_pass
 from harness.scenes.results import BLIND_PRIOR, CONTROLS, ENUMERATOR, PERFECT, consistency, task_results
 from harness.scenes.sampling import sample
 from harness.scenes.tasks import CAPTION, TASKS
 from harness.scenes.tasks.controls import answered
-from harness.worker import CellWorker
+from harness.worker.supervisor import CellWorker
 from tests.eval_options import parse_options
+from tests.inline_cluster import InlineExecutor
 from tests.pixel_pages import receipts, write_corpus
 
 ROOT = Path(__file__).parent.parent
@@ -150,9 +151,11 @@ def test_only_what_is_asked_the_same_is_read_together(tmp_path: Path, corpus: Pa
     items = [SimpleNamespace(name=f"q{i}", path=path) for i in range(6)]
     prompts = {"q0": "a", "q1": "a", "q2": "a", "q3": "b"}
     batched = Cell(model="python:tests.fake_backends.EchoBatch", batch_size=2)
-    limits = {"read_timeout_s": 60.0, "load_timeout_s": 60.0}
+    request = PassRequest(
+        cell=batched, documents=items, prompt=prompt(), prompts=prompts, read_timeout_s=60, load_timeout_s=60
+    )
     with EvidenceLog(tmp_path / "evidence.jsonl") as log:
-        done = run_pass(batched, items, prompt=prompt(), prompts=prompts, log=log, earlier={}, **limits)
+        done = run_pass(request, log=log)
     assert [r.batch_size for r in done.readings.values()] == [2, 2, 1, 1, 2, 2]
     asked = [json.loads(r.text or "")["prompt"] for r in done.readings.values()]
     assert asked == ["a", "a", "a", "b", prompt().text, prompt().text]
@@ -229,6 +232,42 @@ def test_asked_once_more(opened) -> None:
     told = {c.reference: c for c in consistency(task_results(read_evidence(log)))}
     assert told[cell("Seer").id].same_text == told[cell("Seer").id].questions > 0
     assert told[cell("Changing").id].same_text == 0
+
+
+# --- shared out --------------------------------------------------------------------------------------------------
+
+
+def test_questions_are_shared_out_by_the_executor_of_the_session(opened) -> None:
+    with opened(tasks="counting,colour,reading") as tasks:
+        here = {name: tasks.run(cell("Fainter"), name).result for name in tasks.options.tasks}
+    with opened(tasks="counting,colour,reading") as tasks:
+        tasks.session.executor = cluster = InlineExecutor(2)
+        there = {name: tasks.run(cell("Fainter"), name).result for name in tasks.options.tasks}
+        log = tasks.session.log.path
+    (asked,) = cluster.passes
+    assert asked.tasks == tasks.options.tasks, "one pass, and no control is a worker's"
+    for name, result in there.items():
+        assert result.summary == here[name].summary
+        assert result.failures == here[name].failures
+        assert [r.text for r in result.readings.values()] == [r.text for r in here[name].readings.values()]
+    written = [json.loads(line) for line in log.read_text().splitlines() if '"record": "reading"' in line]
+    own = [r for r in written if r["cell"] == cell("Fainter").id]
+    assert sorted(r["document"] for r in own) == sorted(tasks.questions), "each once"
+    assert {r["facts"]["worker"] for r in own} == {0, 1}
+
+
+def test_a_run_that_was_cut_goes_on_elsewhere(opened) -> None:
+    with opened(tasks="counting") as tasks:
+        whole = tasks.run(cell("Seer"), "counting").result
+        log = tasks.session.log.path
+    lines = log.read_bytes().splitlines(keepends=True)
+    own = [i for i, line in enumerate(lines) if b'"record": "reading"' in line and b"Seer" in line]
+    log.write_bytes(b"".join(lines[: own[2]]))
+    with opened("--eval-resume", tasks="counting") as tasks:
+        tasks.session.executor = InlineExecutor(2)
+        again = tasks.run(cell("Seer"), "counting").result
+    assert again.main == whole.main
+    assert sum("worker" not in r.facts for r in again.readings.values()) == 2, "what had been read here is kept"
 
 
 # --- resuming ----------------------------------------------------------------------------------------------------

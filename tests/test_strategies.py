@@ -25,7 +25,7 @@ from harness.scoring import compare
 from harness.strategies import AnswerPath, Strategy, apply_strategy
 from harness.strategies.patterns import unmistakable_values
 from harness.strategies.reader import BatchReader, Reader
-from harness.worker import CellWorker
+from harness.worker.supervisor import CellWorker
 
 WHOLE = prompt().text
 NAMES = {known.text: known.name for known in PROMPTS.values()}

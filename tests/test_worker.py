@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from harness.cells import Cell, Failure
-from harness.worker import CellWorker
 from harness.worker.process import worker_environment
 from harness.worker.protocol import (
     MAX_MESSAGE_BYTES,
@@ -31,6 +30,7 @@ from harness.worker.protocol import (
     decode_message,
     encode_message,
 )
+from harness.worker.supervisor import CellWorker
 
 TEXT = st.text(st.characters(exclude_categories=()))  # lone surrogates too
 FINITE = st.floats(allow_nan=False, allow_infinity=False)

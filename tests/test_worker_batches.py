@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,8 +14,8 @@ from harness.cells import Cell, Failure
 from harness.documents import Document
 from harness.evidence import EvidenceLog, ReadingRecord, read_evidence
 from harness.prompts import prompt
-from harness.running import run_pass
-from harness.worker import CellWorker
+from harness.running import PassRequest, run_pass
+from harness.worker.supervisor import CellWorker
 from tests.fake_backends import FAULT_COLOUR
 
 GOOD, ODD = "white", "blue"
@@ -213,19 +214,11 @@ def test_attempts_travel_into_the_log_and_back(pages, tmp_path: Path) -> None:
 def test_a_pass_reads_in_batches_resumes_and_ends_with_a_partial_one(pages, tmp_path: Path) -> None:
     documents = [Document(name=name, path=path, truth={}, image_sha256=name) for name, path in pages(*[GOOD] * 7)]
     cell, seen = fake("EchoBatch", 3), []
-    limits = {"read_timeout_s": 20.0, "load_timeout_s": 60.0}
+    asked = PassRequest(cell=cell, documents=documents, prompt=prompt(), read_timeout_s=20, load_timeout_s=60)
     with EvidenceLog(tmp_path / "evidence.jsonl") as log:
-        first = run_pass(cell, documents[:3], prompt=prompt(), log=log, earlier={}, **limits)
+        first = run_pass(replace(asked, documents=documents[:3]), log=log)
         earlier = {**first.readings, "1.png": ReadingRecord(cell=cell.id, document="1.png", failure=Failure.CRASH)}
-        done = run_pass(
-            cell,
-            documents,
-            prompt=prompt(),
-            log=log,
-            earlier=earlier,
-            on_reading=lambda r: seen.append(r.document),
-            **limits,
-        )
+        done = run_pass(replace(asked, earlier=earlier), log=log, on_reading=lambda r: seen.append(r.document))
     assert list(done.readings) == [d.name for d in documents]
     assert seen == ["1.png", "3.png", "4.png", "5.png", "6.png"]
     assert done.fresh == set(seen)

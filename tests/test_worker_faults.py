@@ -20,8 +20,9 @@ from PIL import Image
 
 from harness.cells import Cell, Failure
 from harness.evidence import ReadingRecord
-from harness.worker import CellWorker, process
+from harness.worker import process
 from harness.worker.failures import failure_of
+from harness.worker.supervisor import CellWorker
 from tests.fake_backends import FAULT_COLOUR
 
 
@@ -279,7 +280,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 from harness.cells import Cell
-from harness.worker import CellWorker
+from harness.worker.supervisor import CellWorker
 worker = CellWorker(Cell(model="python:tests.fake_backends.{backend}"), prompt="")
 worker.load()
 print(worker.pid, flush=True)

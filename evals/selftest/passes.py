@@ -11,7 +11,7 @@ from harness.cells import Cell
 from harness.documents import load_corpus
 from harness.evidence import EVIDENCE_FILE, EvidenceLog, ReadingRecord
 from harness.prompts import prompt
-from harness.running import run_pass
+from harness.running import PassRequest, run_pass
 
 __all__ = ["read_pages"]
 
@@ -24,16 +24,15 @@ def read_pages(folder: Path, backend: type[Backend], count: int, device: str = "
     write_pages(folder / "pages", count)
     name = f"python:{backend.__module__}.{backend.__qualname__}"
     with EvidenceLog(folder / EVIDENCE_FILE) as log:
-        readings = run_pass(
-            Cell(model=name, device=device),
-            load_corpus(folder / "pages").documents,
-            request=BackendRequest(backend=name, device=device),
+        asked = PassRequest(
+            cell=Cell(model=name, device=device),
+            documents=load_corpus(folder / "pages").documents,
             prompt=prompt(),
-            log=log,
-            earlier={},
             read_timeout_s=60,
             load_timeout_s=120,
-        ).readings
+            backend=BackendRequest(backend=name, device=device),
+        )
+        readings = run_pass(asked, log=log).readings
     for reading in readings.values():
         assert reading.failure is None, f"{reading.document}: {reading.message}"
     return readings

@@ -2,12 +2,11 @@
 
 from harness.executors.local import LocalExecutor
 from harness.executors.nodes import NodeGroup, grouped_nodes
-from harness.executors.protocol import ExecutedPass, Executor, ExecutorError
+from harness.executors.protocol import Executor, ExecutorError
 from harness.executors.sharding import Limits
 from harness.executors.transport import RayOptions
 
 __all__ = [
-    "ExecutedPass",
     "Executor",
     "ExecutorError",
     "Limits",

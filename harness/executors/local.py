@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from types import MappingProxyType
+from collections.abc import Callable, Mapping
 from typing import Any, Self
 
-from harness.backends import BackendRequest, Setting
-from harness.cells import Cell
 from harness.evidence import EvidenceLog, ReadingRecord
-from harness.executors.protocol import ExecutedPass
 from harness.profiling import Recorder
-from harness.prompts import Prompt
-from harness.running import Readable, run_pass
+from harness.running import Pass, PassRequest, run_pass
 
 __all__ = ["LocalExecutor"]
 
@@ -32,40 +27,14 @@ class LocalExecutor:
 
     def run_pass(
         self,
-        cell: Cell,
-        documents: Sequence[Readable],
+        asked: PassRequest,
         *,
-        request: BackendRequest,
-        together: int | None = None,
-        prompt: Prompt,
-        prompts: Mapping[str, str] = MappingProxyType({}),
-        tasks: Sequence[str] = (),
-        settings: Mapping[str, Setting],
         log: EvidenceLog,
-        earlier: Mapping[str, ReadingRecord],
-        read_timeout_s: float,
-        load_timeout_s: float,
         on_reading: Callable[[ReadingRecord], None],
         recorder: Recorder,
-    ) -> ExecutedPass:
+    ) -> Pass:
         """One worker reads every document, in order."""
-        done = run_pass(
-            cell,
-            documents,
-            request=request,
-            together=together,
-            prompt=prompt,
-            prompts=prompts,
-            tasks=tasks,
-            settings=settings,
-            log=log,
-            earlier=earlier,
-            read_timeout_s=read_timeout_s,
-            load_timeout_s=load_timeout_s,
-            on_reading=on_reading,
-            recorder=recorder,
-        )
-        return ExecutedPass(loads=done.loads, readings=done.readings, fresh=done.fresh)
+        return run_pass(asked, log=log, on_reading=on_reading, recorder=recorder)
 
     def __enter__(self) -> Self:
         return self

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from types import MappingProxyType
 
 from harness.cells import Cell, Failure
 from harness.errors import EvidenceError
-from harness.evidence import CellRecord, EvidenceLog, PassRecord, ReadingRecord
+from harness.evidence import CellRecord, EvidenceLog, ReadingRecord
 from harness.executors.dispatch import Dispatch
 from harness.executors.nodes import Shift
 from harness.executors.sharding import Limits, requests_of
 from harness.executors.transport import Absent, Event, Finished, Gone, Loaded, Place, Placed, Read, Transport
 from harness.profiling import Phase, Recorder
-from harness.running import Pass, Readable, is_final
+from harness.running import Pass, PassRequest
 
 __all__ = ["ShardedPass", "run_sharded_pass"]
 
@@ -174,19 +173,12 @@ class _Crew:
 
 
 def run_sharded_pass(
-    cell: Cell,
-    documents: Sequence[Readable],
+    asked: PassRequest,
     *,
     transport: Transport,
     workers: int,
     limits: Limits,
-    together: int,
-    prompts: Mapping[str, str] = MappingProxyType({}),
-    opening: PassRecord,
     log: EvidenceLog,
-    earlier: Mapping[str, ReadingRecord],
-    read_timeout_s: float,
-    load_timeout_s: float,
     on_reading: Callable[[ReadingRecord], None],
     recorder: Recorder,
     clock: Callable[[], float] = time.monotonic,
@@ -197,10 +189,9 @@ def run_sharded_pass(
     are `not-run`. Only faults of the suite itself raise (EvidenceError), and KeyboardInterrupt; the caller ends the
     transport's workers, whatever happens.
     """
-    log.append(opening)
-    readings = {d.name: earlier[d.name] for d in documents if d.name in earlier and is_final(earlier[d.name])}
-    waiting = [d for d in documents if d.name not in readings]
-    requests = requests_of(waiting, together, prompts)
+    log.append(asked.opening)
+    waiting, together = asked.waiting(), asked.request_size
+    requests = requests_of(waiting, together, asked.prompts)
 
     def write(record: CellRecord | ReadingRecord) -> None:
         with recorder.phase(Phase.LOGGING):
@@ -209,13 +200,13 @@ def run_sharded_pass(
             on_reading(record)
 
     crew = _Crew(
-        cell=cell,
+        cell=asked.cell,
         dispatch=Dispatch(requests, losses=limits.losses),
         transport=transport,
         limits=limits,
         restarts_left=max(3, workers) if limits.restarts is None else limits.restarts,
         # a batch that fails is read again page by page, each perhaps by a process started anew
-        patience_s=60 + 2 * together * read_timeout_s + (together + 1) * load_timeout_s,
+        patience_s=60 + 2 * together * asked.read_timeout_s + (together + 1) * asked.load_timeout_s,
         clock=clock,
         write=write,
         homeless_since=clock(),
@@ -231,10 +222,10 @@ def run_sharded_pass(
         for number in list(crew.workers):
             crew.dismiss(number)
     _note_not_run(crew, [d.name for d in waiting])
-    readings |= crew.readings
+    readings = asked.kept() | crew.readings
     return ShardedPass(
         loads=crew.loads,
-        readings={d.name: readings[d.name] for d in documents},
+        readings={d.name: readings[d.name] for d in asked.documents},
         fresh=frozenset(d.name for d in waiting),
         shifts=crew.shifts,
     )

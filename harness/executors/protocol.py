@@ -2,32 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from types import MappingProxyType, TracebackType
+from collections.abc import Callable, Mapping
+from types import TracebackType
 from typing import Any, Protocol, Self
 
-from harness.backends import BackendRequest, Setting
-from harness.cells import Cell
 from harness.errors import DocvlmError
 from harness.evidence import EvidenceLog, ReadingRecord
 from harness.profiling import Recorder
-from harness.prompts import Prompt
-from harness.running import Pass, Readable
+from harness.running import Pass, PassRequest
 
-__all__ = ["ExecutedPass", "Executor", "ExecutorError"]
+__all__ = ["Executor", "ExecutorError"]
 
 
 class ExecutorError(DocvlmError):
     """What passes were to be run on is not there, or is not fit for it."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ExecutedPass(Pass):
-    """A pass, and whether its times mean anything."""
-
-    disturbance: str | None = None
-    """Why no time of it judges anything: what ran side by side on one machine, or that machines differ."""
 
 
 class Executor(Protocol):
@@ -45,22 +33,12 @@ class Executor(Protocol):
 
     def run_pass(
         self,
-        cell: Cell,
-        documents: Sequence[Readable],
+        asked: PassRequest,
         *,
-        request: BackendRequest,
-        together: int | None = None,
-        prompt: Prompt,
-        prompts: Mapping[str, str] = MappingProxyType({}),
-        tasks: Sequence[str] = (),
-        settings: Mapping[str, Setting],
         log: EvidenceLog,
-        earlier: Mapping[str, ReadingRecord],
-        read_timeout_s: float,
-        load_timeout_s: float,
         on_reading: Callable[[ReadingRecord], None],
         recorder: Recorder,
-    ) -> ExecutedPass:
+    ) -> Pass:
         """As `harness.running.run_pass`."""
 
     def __enter__(self) -> Self: ...

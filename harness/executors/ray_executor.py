@@ -1,40 +1,36 @@
-"""The executor over a Ray cluster: all that knows Ray. What is decided is decided in the modules beside it."""
+"""The executor over a Ray cluster. What is decided is decided in the modules beside it, all but one without Ray."""
 
 from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from types import MappingProxyType, ModuleType
+from types import ModuleType
 from typing import Any, Self
 
-from harness.backends import BackendRequest, Setting
-from harness.cells import Cell
-from harness.evidence import EvidenceLog, PassRecord, ReadingRecord
+from harness.evidence import EvidenceLog, ReadingRecord
 from harness.executors.nodes import (
     NodeFacts,
     describe_node,
     disturbance_of,
     grouped_nodes,
     hardware_of,
-    machine_mark,
     sources_fingerprint,
 )
 from harness.executors.passes import run_sharded_pass
-from harness.executors.protocol import ExecutedPass, ExecutorError
-from harness.executors.shard_worker import ShardWorker
+from harness.executors.protocol import ExecutorError
+from harness.executors.ray_actor import NODE_DIGITS, RayActor
 from harness.executors.sharding import Limits, capacity, workers_for
-from harness.executors.transport import Event, Gone, Order, Place, Placed, RayOptions, Shard
+from harness.executors.transport import Event, Gone, Order, RayOptions, Shard
 from harness.profiling import Recorder
-from harness.prompts import Prompt
-from harness.running import Readable, is_final
+from harness.running import Pass, PassRequest
+from harness.worker.supervisor import request_for
 
 __all__ = ["RayExecutor"]
 
 _DESCRIBE_S = 120.0
-_NODE_DIGITS = 8
 _QUIET = {"RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
 """A worker that reserves no GPU sees none, and no warning is printed about it."""
 
@@ -121,71 +117,42 @@ class RayExecutor:
 
     def run_pass(
         self,
-        cell: Cell,
-        documents: Sequence[Readable],
+        asked: PassRequest,
         *,
-        request: BackendRequest,
-        together: int | None = None,
-        prompt: Prompt,
-        prompts: Mapping[str, str] = MappingProxyType({}),
-        tasks: Sequence[str] = (),
-        settings: Mapping[str, Setting],
         log: EvidenceLog,
-        earlier: Mapping[str, ReadingRecord],
-        read_timeout_s: float,
-        load_timeout_s: float,
         on_reading: Callable[[ReadingRecord], None],
         recorder: Recorder,
-    ) -> ExecutedPass:
+    ) -> Pass:
         """Share the documents out over as many workers as the cluster has room for, and they have work for."""
-        gpus, size = self._options.gpus_for(cell.device), together or cell.batch_size
+        cpus, gpus = self._options.cpus, self._options.gpus_for(asked.cell.device)
         order = Order(
-            cell=cell,
-            request=request,
-            prompt=prompt.text,
-            read_timeout_s=read_timeout_s,
-            load_timeout_s=load_timeout_s,
-            threads=max(1, int(self._options.cpus)),
+            cell=asked.cell,
+            request=asked.backend or request_for(asked.cell),
+            prompt=asked.prompt.text,
+            read_timeout_s=asked.read_timeout_s,
+            load_timeout_s=asked.load_timeout_s,
+            threads=max(1, int(cpus)),
             sources=self._sources,
         )
-        waiting = sum(d.name not in earlier or not is_final(earlier[d.name]) for d in documents)
-        room = capacity(list(self._resources().values()), cpus=self._options.cpus, gpus=gpus)
-        with _RayTransport(self._ray, order, cpus=self._options.cpus, gpus=gpus) as transport:
+        requests = -(-len(asked.waiting()) // asked.request_size)
+        room = capacity(list(self._resources().values()), cpus=cpus, gpus=gpus)
+        with _RayTransport(self._ray, order, cpus=cpus, gpus=gpus) as transport:
             done = run_sharded_pass(
-                cell,
-                documents,
+                asked,
                 transport=transport,
-                workers=workers_for(-(-waiting // size), room, self._options.workers),
+                workers=workers_for(requests, room, self._options.workers),
                 # a cluster elsewhere may grow, one that was started here does not
                 limits=self._limits if room or self._options.address else replace(self._limits, room_s=0.0),
-                together=size,
-                prompts=prompts,
-                opening=PassRecord(
-                    cell=cell.id,
-                    role=cell.role,
-                    documents=[d.name for d in documents],
-                    prompt=prompt.name,
-                    settings=dict(settings),
-                    tasks=list(tasks),
-                ),
                 log=log,
-                earlier=earlier,
-                read_timeout_s=read_timeout_s,
-                load_timeout_s=load_timeout_s,
                 on_reading=on_reading,
                 recorder=recorder,
             )
         hardware = {facts.machine: hardware_of(facts.provenance) for facts in self._nodes.values()}
-        return ExecutedPass(
-            loads=done.loads,
-            readings=done.readings,
-            fresh=done.fresh,
-            disturbance=disturbance_of(done.shifts, hardware),
-        )
+        return replace(done, disturbance=disturbance_of(done.shifts, hardware))
 
     def _resources(self) -> dict[str, Mapping[str, float]]:
         """By node that is alive."""
-        return {node["NodeID"][:_NODE_DIGITS]: node["Resources"] for node in self._ray.nodes() if node["Alive"]}
+        return {node["NodeID"][:NODE_DIGITS]: node["Resources"] for node in self._ray.nodes() if node["Alive"]}
 
     def _describe(self) -> None:
         """Ask each node what it is. Raises ExecutorError if one does not answer, or has other sources."""
@@ -196,7 +163,7 @@ class RayExecutor:
         for node in self._ray.nodes():
             if node["Alive"]:
                 there = NodeAffinitySchedulingStrategy(node_id=node["NodeID"], soft=False)
-                asked.append(describe.options(scheduling_strategy=there).remote(node["NodeID"][:_NODE_DIGITS]))
+                asked.append(describe.options(scheduling_strategy=there).remote(node["NodeID"][:NODE_DIGITS]))
         try:
             found: list[NodeFacts] = self._ray.get(asked, timeout=_DESCRIBE_S)
         except self._ray.exceptions.RayError as error:
@@ -216,33 +183,6 @@ def _differing(one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, An
     return {name: value for name, value in one.items() if value != other.get(name)}
 
 
-class _Actor:
-    """A worker as Ray's nodes have it: methods run one after another, on the main thread of its process."""
-
-    def __init__(self, order: Order, number: int) -> None:
-        import ray
-
-        node = ray.get_runtime_context().get_node_id()[:_NODE_DIGITS]
-        self._number = number
-        self._place = Place(node=node, machine=machine_mark())
-        self._worker = ShardWorker(order, number, self._place)
-
-    def place(self) -> Placed:
-        return Placed(worker=self._number, place=self._place)
-
-    def load(self) -> Event:
-        return self._worker.load()
-
-    def read(self, shard: Shard, images: Mapping[str, Any] | None) -> Iterator[Event]:
-        """`images` are references, fetched one by one as they are needed."""
-        if images is None:
-            yield from self._worker.read(shard)
-            return
-        import ray
-
-        yield from self._worker.read(shard, lambda document: bytes(ray.get(images[document])))
-
-
 @dataclass(frozen=True, slots=True)
 class _Stream:
     """What events of a worker come out of: one reference, or the generator of a shard."""
@@ -259,7 +199,7 @@ class _RayTransport:
         self._order = ray.put(order)
         self._actor_class = ray.remote(
             num_cpus=cpus, num_gpus=gpus, max_restarts=0, max_task_retries=0, scheduling_strategy="SPREAD"
-        )(_Actor)
+        )(RayActor)
         self._actors: dict[int, Any] = {}
         self._streams: dict[Any, _Stream] = {}
 

@@ -15,7 +15,7 @@ from harness.executors.nodes import sources_fingerprint
 from harness.executors.protocol import ExecutorError
 from harness.executors.sharding import file_sha256
 from harness.executors.transport import Absent, Finished, Loaded, Order, Page, Place, Read, Request, Shard
-from harness.worker import CellWorker
+from harness.worker.supervisor import CellWorker
 
 __all__ = ["ShardWorker"]
 

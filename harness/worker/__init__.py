@@ -1,5 +1,4 @@
-"""One isolated child process per cell, and the supervisor that survives whatever happens to it."""
+"""One isolated child process per cell, and the supervisor that survives whatever happens to it.
 
-from harness.worker.supervisor import CellWorker, request_for
-
-__all__ = ["CellWorker", "request_for"]
+Nothing is imported here: a child starts with every cell, and needs nothing of its supervisor.
+"""

@@ -27,7 +27,7 @@ from harness.documents import Document
 from harness.evidence import EvidenceLog, ReadingRecord
 from harness.prompts import prompt
 from harness.provenance import allowed_cores
-from harness.running import run_pass
+from harness.running import PassRequest, run_pass
 from harness.worker.process import worker_environment
 
 ROUNDS = int(os.environ.get("DOCVLM_BENCHMARK_ROUNDS", "6"))
@@ -171,17 +171,17 @@ def one_round(pages: list[Path], folder: Path, threads: int, setup: Setup) -> tu
                     assert answer == reading.text
             resumed = time.perf_counter()
 
-        run_pass(
-            Cell(model="transformers", quantization=setup.quantization, runtime=setup.runtime, device=setup.device),
-            documents,
-            request=setup.request,
+        asked = PassRequest(
+            cell=Cell(
+                model="transformers", quantization=setup.quantization, runtime=setup.runtime, device=setup.device
+            ),
+            documents=documents,
             prompt=prompt(),
-            log=log,
-            earlier={},
             read_timeout_s=300,
             load_timeout_s=300,
-            on_reading=between,
+            backend=setup.request,
         )
+        run_pass(asked, log=log, on_reading=between)
     ratios = [math.log(min(spent[page]) / min(plain[page])) for page in pages[1:]]
     return statistics.median(ratios), statistics.median(min(plain[page]) for page in pages[1:])
 

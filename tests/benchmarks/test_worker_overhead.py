@@ -22,8 +22,8 @@ from PIL import Image, ImageDraw, ImageFont
 
 from harness.cells import Cell
 from harness.provenance import allowed_cores
-from harness.worker import CellWorker
 from harness.worker.process import worker_environment
+from harness.worker.supervisor import CellWorker
 
 ROUNDS = 8
 PAIRS = 3

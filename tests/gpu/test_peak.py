@@ -11,7 +11,7 @@ from harness.cells import Cell
 from harness.documents import Document
 from harness.evidence import EvidenceLog, ReadingRecord
 from harness.prompts import prompt
-from harness.running import run_pass
+from harness.running import PassRequest, run_pass
 from tests.gpu.cuda_backends import PLANTED_BYTES
 from tests.pixel_pages import receipts, write_corpus
 
@@ -34,16 +34,15 @@ def test_a_planted_peak_is_seen(device: str, tmp_path: Path, capsys: pytest.Capt
     folder = write_corpus(tmp_path / "corpus", receipts(5))
     documents = [Document(name=p.name, path=p, truth={}, image_sha256="") for p in sorted(folder.glob("*.png"))]
     with EvidenceLog(tmp_path / "evidence.jsonl") as log:
-        done = run_pass(
-            Cell(model=name, device=device),
-            documents,
-            request=BackendRequest(backend=name, device=device),
+        asked = PassRequest(
+            cell=Cell(model=name, device=device),
+            documents=documents,
             prompt=prompt(),
-            log=log,
-            earlier={},
             read_timeout_s=60,
             load_timeout_s=120,
+            backend=BackendRequest(backend=name, device=device),
         )
+        done = run_pass(asked, log=log)
     assert all(reading.failure is None for reading in done.readings.values()), done.readings
     with_it = peaks(done.readings[PLANTED])
     without = {
