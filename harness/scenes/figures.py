@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from math import atan2, cos, pi, sin
@@ -12,6 +12,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from harness.documents.synthesis.typefaces import Style, Typeface
+from harness.scenes.drawing.lettering import Letter, letters_of
 from harness.scenes.drawing.palette import COLOURS, RGB, luminance
 from harness.scenes.generator import GENERATOR_VERSION, SIDE, random_numbers
 from harness.scenes.model import Figure
@@ -37,6 +38,8 @@ class DrawnFigure:
     figure: Figure
     image: Image.Image
     """RGB."""
+    letters: Sequence[Letter]
+    """All that is written, character by character."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,6 +108,10 @@ class _Sheet:
                 anchor,
             )
         )
+
+    def letters(self) -> list[Letter]:
+        """All characters that are written, text by text."""
+        return [one for at, text, style, _, anchor in self._texts for one in letters_of(text, at, style, anchor)]
 
     def finished(self) -> Image.Image:
         """The picture."""
@@ -309,4 +316,4 @@ def draw_figure(
         question=content.question,
         answer=content.answer,
     )
-    return DrawnFigure(figure=figure, image=sheet.finished())
+    return DrawnFigure(figure=figure, image=sheet.finished(), letters=sheet.letters())

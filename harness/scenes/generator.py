@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from io import BytesIO
 
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from harness.scenes.difficulty import boards_for, sign_style
+from harness.scenes.drawing.lettering import Letter
 from harness.scenes.drawing.render import Rendered, draw_items
 from harness.scenes.drawing.settings import backdrop
 from harness.scenes.layout import Item, Room
@@ -35,6 +37,8 @@ class DrawnScene:
     """RGB."""
     owners: NDArray[np.uint8]
     """(height, width): 0 where no object shows, else the number of the object plus 1."""
+    letters: Sequence[Letter]
+    """What is written on a sign and not hidden, character by character."""
 
 
 def encoded(image: Image.Image) -> bytes:
@@ -124,4 +128,4 @@ def generate(
         objects=objects,
         relations=relations(objects, side),
     )
-    return DrawnScene(scene=scene, image=drawn.image, owners=drawn.owners)
+    return DrawnScene(scene=scene, image=drawn.image, owners=drawn.owners, letters=drawn.letters)

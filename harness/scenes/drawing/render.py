@@ -11,6 +11,7 @@ from PIL import Image, ImageDraw
 
 from harness.documents.synthesis.typefaces import Style
 from harness.scenes.drawing.kinds import ART, Draw
+from harness.scenes.drawing.lettering import Letter, letters_of
 from harness.scenes.drawing.palette import Paint, Tone, luminance, tones
 from harness.scenes.drawing.pen import Pen, Sprite
 from harness.scenes.layout import Item
@@ -29,6 +30,8 @@ class Rendered:
     """(height, width): 0 where the backdrop shows, else the number of the thing plus 1."""
     totals: Sequence[int]
     """By thing, how many pixels it would show if nothing hid it."""
+    letters: Sequence[Letter]
+    """The characters of signs whose middle nothing hides."""
 
 
 def _order(items: Sequence[Item]) -> list[int]:
@@ -79,7 +82,8 @@ def _drawn(item: Item, width: int, height: int, paint: Paint, draw: Draw) -> Spr
     return pen.sprite()
 
 
-def _sign(item: Item, width: int, height: int, paint: Paint, style: Style) -> Sprite:
+def _sign(item: Item, width: int, height: int, paint: Paint, style: Style) -> tuple[Sprite, list[Letter]]:
+    """A drawn sign, and its characters in pixels from its upper left corner."""
     pen = Pen(width, height, paint)
     board = 1 - item.post
     if item.post:
@@ -90,10 +94,12 @@ def _sign(item: Item, width: int, height: int, paint: Paint, style: Style) -> Sp
     on = ImageDraw.Draw(sprite.colours)
     lines = (item.text or "").split("\n")
     top = (height * board - style.line_height * len(lines)) / 2
+    letters: list[Letter] = []
     for i, line in enumerate(lines):
         at = (sprite.space + width / 2, sprite.space + top + style.line_height * (i + 0.5))
         on.text(at, line, fill=ink, font=style.font, anchor="mm")
-    return sprite
+        letters += [one.moved(-sprite.space, -sprite.space) for one in letters_of(line, at, style)]
+    return sprite, letters
 
 
 def draw_items(backdrop: Image.Image, items: Sequence[Item], light: Light, style: Style) -> Rendered:
@@ -101,6 +107,7 @@ def draw_items(backdrop: Image.Image, items: Sequence[Item], light: Light, style
     side = backdrop.width
     easel = _Easel(backdrop, np.zeros((backdrop.height, side), dtype=np.uint8), {}, light)
     held: dict[int, list[int]] = {}
+    written: list[tuple[int, Letter]] = []
     for number, item in enumerate(items):
         if item.holder is not None:
             held.setdefault(item.holder, []).append(number)
@@ -114,7 +121,9 @@ def draw_items(backdrop: Image.Image, items: Sequence[Item], light: Light, style
             inset = round(width * 0.38) if item.post else 0
             easel.shadow(left + inset, right - inset, bottom)
         if item.kind is Kind.SIGN:
-            easel.stamp(number, _sign(item, width, height, paint, style), left, top)
+            sprite, letters = _sign(item, width, height, paint, style)
+            easel.stamp(number, sprite, left, top)
+            written.extend((number, one.moved(left, top)) for one in letters)
             return
         if art.back is not None:
             easel.stamp(number, _drawn(item, width, height, paint, art.back), left, top)
@@ -128,4 +137,14 @@ def draw_items(backdrop: Image.Image, items: Sequence[Item], light: Light, style
     for number in _order(items):
         put(number)
     totals = [int(easel.shown[number].sum()) for number in range(len(items))]
-    return Rendered(image=easel.image, owners=easel.owners, totals=totals)
+    return Rendered(
+        image=easel.image,
+        owners=easel.owners,
+        totals=totals,
+        letters=[one for number, one in written if _shows(easel.owners, number, one)],
+    )
+
+
+def _shows(owners: NDArray[np.uint8], number: int, letter: Letter) -> bool:
+    column, row = (int(v) for v in letter.middle)
+    return bool(owners[row, column] == number + 1)
