@@ -70,14 +70,19 @@ def vram_ledgers(loads: Sequence[CellRecord], readings: Iterable[ReadingRecord])
     uses: dict[str, list[DeviceUse]] = {name: [] for name in before}
     allocated: dict[str, int] = {}
     reserved: dict[str, int] = {}
-    for reading in readings:
-        for peak in reading.allocator:
-            allocated[peak.device] = max(peak.allocated_bytes, allocated.get(peak.device, 0))
-            reserved[peak.device] = max(peak.reserved_bytes, reserved.get(peak.device, 0))
+    for peak in [peak for reading in readings for peak in reading.allocator]:
+        name = peak.device
+        if name not in allocated:
+            allocated[name] = reserved[name] = 0
+        if peak.allocated_bytes > allocated[name]:
+            allocated[name] = peak.allocated_bytes
+        if peak.reserved_bytes > reserved[name]:
+            reserved[name] = peak.reserved_bytes
     for batch in batches(readings):
         for use in batch[0].devices:
-            uses.setdefault(use.device, []).append(use)
-            before.setdefault(use.device, use.before_bytes)
+            if use.device not in before:
+                uses[use.device], before[use.device] = [], use.before_bytes
+            uses[use.device].append(use)
     found = {}
     for name in sorted(uses.keys() | allocated.keys(), key=_order):
         weights = number(facts, f"weights_allocated_bytes.{name}")

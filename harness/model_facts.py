@@ -43,7 +43,7 @@ def loaded_facts(loads: Sequence[CellRecord]) -> Mapping[str, Any]:
 def number(facts: Mapping[str, Any], name: str) -> int | None:
     """A count or size among `facts`; None where it is missing or no whole number."""
     value = facts.get(name)
-    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
+    return value if type(value) is int and value >= 0 else None  # isinstance would let a bool pass
 
 
 def by_device(facts: Mapping[str, Any], name: str) -> Mapping[str, int]:

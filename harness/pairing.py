@@ -135,9 +135,9 @@ def _flips(right: CellResult, wrong: CellResult, documents: Sequence[str]) -> Ma
 
 def _text_differences(cell: CellResult, reference: CellResult, documents: Sequence[str]) -> Iterator[TextDifference]:
     for document in documents:
-        texts = [r.readings[document].text or "" for r in (cell, reference)]
-        if texts[0] != texts[1]:
-            ours, theirs = (text.split("\n") for text in texts)  # splitlines would not see a missing last line break
+        text, other = cell.readings[document].text or "", reference.readings[document].text or ""
+        if text != other:
+            ours, theirs = text.split("\n"), other.split("\n")  # splitlines would not see a missing last line break
             parted = next((i for i, (a, b) in enumerate(zip(ours, theirs, strict=False)) if a != b), None)
             at = min(len(ours), len(theirs)) if parted is None else parted
             yield TextDifference(

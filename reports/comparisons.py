@@ -152,7 +152,7 @@ def _difference(a: str, b: str, found: PairedDifference) -> Comparison:
 
 def unanswered_beside(a: CellResult, b: CellResult) -> int:
     """How many documents `b` answered and `a`, asked as well, did not."""
-    return sum(d in a.documents for d in b.answered - a.answered)
+    return len(a.unanswered & b.answered)
 
 
 def oriented(comparisons: Sequence[Comparison], metric: str, a: str, b: str) -> Comparison | None:

@@ -19,6 +19,7 @@ __all__ = [
     "memory_table",
     "phases_table",
     "rates_table",
+    "served_table",
     "unmeasured_rates",
 ]
 
@@ -30,6 +31,20 @@ _TOKEN_RATES = MappingProxyType(
         "prompt_tok_per_s": "Prompt tokens/s",
     }
 )
+_SERVED = MappingProxyType(
+    {
+        "request_s": "Request, client's clock",
+        "server_s": "Server's clock",
+        "server_headers_s": "Until the stream began, server's clock",
+        "server_prompt_s": "Prompt, server's clock",
+        "server_generate_s": "Generation, server's clock",
+    }
+)
+"""Phases of a served model's request; the first two are shown even where the server does not tell."""
+_SERVED_NOTE = """\
+Requests to served models, medians: by the client's clock, and by the server's own where it tells. The difference,
+request by request, is the network and whatever else stands between them.
+"""
 _ENERGIES = MappingProxyType({"energy_j": "Energy per document", "j_per_output_tok": "Energy per output token"})
 """In a section of their own, where measured."""
 
@@ -46,24 +61,38 @@ def latency_table(cells: Sequence[CellSummary]) -> str:
 
 
 def phases_table(cells: Sequence[CellSummary]) -> str:
-    """Median of each phase that the backends told; empty if none did."""
-    found = [_phases(c) for c in cells]
-    names = list(dict.fromkeys(name for phases in found for name in phases))
+    """Median of each phase that the backends told, those of served_table apart; empty if none did."""
+    found = [c.result.phases for c in cells]
+    names = list(dict.fromkeys(name for phases in found for name in phases if name not in _SERVED))
     rows = [
         [cell_name(c), *(format_seconds(median(p[n])) if n in p else MISSING for n in names)]
         for c, p in zip(cells, found, strict=True)
-        if p
+        if any(n in p for n in names)
     ]
     return table(["Cell", *(escape(n.removesuffix("_s")) for n in names)], rows, "lr") if names else ""
 
 
-def _phases(cell: CellSummary) -> Mapping[str, Sequence[float]]:
-    found: dict[str, list[float]] = {}
-    for reading in cell.result.readings.values():
-        if reading.failure is None:
-            for name, seconds in reading.phases.items():
-                found.setdefault(name, []).append(seconds)
-    return found
+def served_table(cells: Sequence[CellSummary]) -> str:
+    """Medians of what client and server each say that a request took; empty if no cell was served."""
+    found = [(c, phases) for c in cells if "request_s" in (phases := c.result.phases)]
+    names = [n for n in _SERVED if n in ("request_s", "server_s") or any(n in phases for _, phases in found)]
+    rows = [
+        [
+            cell_name(c),
+            *(format_seconds(median(phases[n])) if n in phases else MISSING for n in names),
+            format_seconds(median(outside)) if (outside := _outside(c)) else MISSING,
+            f"{len(outside)} of {len(phases['request_s'])}",
+        ]
+        for c, phases in found
+    ]
+    header = ["Cell", *(_SERVED[n] for n in names), "Difference", "Requests that the server told of"]
+    return f"{_SERVED_NOTE}\n{table(header, rows, 'lr')}" if rows else ""
+
+
+def _outside(cell: CellSummary) -> Sequence[float]:
+    """Seconds of each request that its server does not know of; less than none where two clocks disagree."""
+    answered = [r.phases for r in cell.result.readings.values() if r.failure is None]
+    return [p["request_s"] - p["server_s"] for p in answered if "request_s" in p and "server_s" in p]
 
 
 def rates_table(cells: Sequence[CellSummary]) -> str:

@@ -102,7 +102,7 @@ def format_value(value: float, unit: str) -> str:
             return format_seconds(value)
         case "B":
             return format_bytes(value)
-        case "1/min" | "1/s":
+        case "1/min" | "1/s" | "1/s/W":
             return f"{_significant(value)}{unit.removeprefix('1')}"
         case _:
             return f"{_significant(value)} {unit}".rstrip()

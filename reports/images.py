@@ -33,8 +33,15 @@ def preprocessing_parts(candidates: Sequence[CellSummary]) -> Sequence[str]:
 
 
 def _told(cell: CellSummary) -> Mapping[str, ImageFacts]:
-    found = {d: image_facts(r) for d, r in cell.result.readings.items() if r.failure is None}
-    return {d: facts for d, facts in found.items() if facts.tiles is not None or facts.image_tokens is not None}
+    found: dict[str, ImageFacts] = {}
+    before, facts = None, None
+    for document, reading in cell.result.readings.items():
+        if reading.failure is None:
+            if facts is None or reading.facts != before:  # images of one size are told alike
+                before, facts = reading.facts, image_facts(reading)
+            if facts.tiles is not None or facts.image_tokens is not None:
+                found[document] = facts
+    return found
 
 
 def _cells_table(

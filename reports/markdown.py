@@ -292,6 +292,7 @@ def _latencies(cells: Sequence[CellSummary], drawn: Mapping[str, str]) -> Sequen
             "" if i else drawn.get("latency", ""),
             phases and "Median of each phase of a reading, as the backend tells them apart:\n",
             phases,
+            costs.served_table(members),
             costs.rates_table(members),
         ]
     return [*parts, costs.unmeasured_rates(cells)]

@@ -48,6 +48,8 @@ FILES = "files.json"
 """What the last rendering wrote into a folder, so that the next one removes what it does not write again."""
 _LARGE = 50_000_000
 """Bytes of a campaign's logs from which on starting processes pays."""
+_MANY = 800
+"""Tiles of a campaign's figure from which on it is drawn plainly: it takes as long as all comparisons."""
 _WRITTEN = frozenset({".csv", ".html", ".json", ".md", ".png", ".yaml"})
 """Suffixes of files that a report is made of: nothing else is ever removed."""
 
@@ -174,11 +176,11 @@ def _share(
     scorer, found = Scorer(), list[_Made]()
     for label, path in logs:
         summary = summarise(read_evidence(path), scorer)
+        gc.freeze()  # records and scores have no cycles: they go without being looked through
         files, lines = _report(summary, path, out / label, images, prices)
         found.append((Log.of(label, summary), _staged(files, staging / label), lines))
         del summary, files
-        gc.collect()
-        gc.freeze()  # what is left is the scorer's, and is not looked through again
+        gc.collect()  # of the figures
     return found
 
 
@@ -216,7 +218,7 @@ def _tables(*parts: Mapping[str, bytes]) -> Mapping[str, bytes]:
 def _campaign_figures(grids: Sequence[Grid]) -> Sequence[Figure]:
     """Devices by cells: of the metrics, and of imported numbers of other names."""
     found = []
-    with drawing() as to_png:
+    with drawing(coarse=len(grids) * max((len(g.measures) for g in grids), default=0) > _MANY) as to_png:
         for name, own in (("devices", True), ("imported", False)):
             if (drawn := draw_grids([g for g in grids if (g.name in METRICS) is own])) is not None:
                 canvas, title, caption = drawn

@@ -9,7 +9,7 @@ from typing import Any
 
 from harness.ledger import VramLedger
 from harness.metrics import Metric
-from harness.pairing import Pairing
+from harness.pairing import Pairing, TextDifference
 from harness.scoring import SCORER_VERSION, Counts
 from reports.contamination import contamination_of
 from reports.costs import loads_by_cache
@@ -33,6 +33,7 @@ from reports.summary import CellSummary, Slice, Summary
 __all__ = ["REPORT_SCHEMA", "report_json"]
 
 _METRIC = tuple(f.name for f in fields(Metric))
+_DIFFERENCE = tuple(f.name for f in fields(TextDifference))
 REPORT_SCHEMA = 2
 """Raised when a reader of report.json would have to change. 2: models, devices, sweeps, energy; a ratio of `tpot`."""
 
@@ -180,5 +181,5 @@ def _pairing(p: Pairing) -> dict[str, Any]:
         "same_text_rate": p.same_text_rate,
         "right_to_wrong": {field: list(documents) for field, documents in p.right_to_wrong.items()},
         "wrong_to_right": {field: list(documents) for field, documents in p.wrong_to_right.items()},
-        "differing": [asdict(d) for d in p.differing],
+        "differing": [{name: getattr(d, name) for name in _DIFFERENCE} for d in p.differing],
     }

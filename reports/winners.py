@@ -159,23 +159,29 @@ def _comparable(
 ) -> tuple[Sequence[CellResult], Mapping[str, Sequence[str]]]:
     """Those that can be ranked, the best first, and by reason the names of those that cannot."""
     known = _ranked(metric, candidates, values)
-    left_out = {"not measured": [r.cell for r in candidates if r not in known]}
+    left_out = {"not measured": _names_of(candidates, known)}
     if metric in _QUALITY:
         return known, left_out
     clean = [r for r in known if values[r.cell].contaminated is None]
     what = "beside others on the device" if metric in _SINGLE else "disturbed while they were timed"
-    left_out[what] = [r.cell for r in known if r not in clean]
+    left_out[what] = _names_of(known, clean)
     if metric in _SINGLE:
         return clean, left_out
     alike = _alike(clean, lambda r: r.fixed_length)
-    left_out["of another output length"] = [r.cell for r in clean if r not in alike]
+    left_out["of another output length"] = _names_of(clean, alike)
     if metric != "energy_j":
         return alike, left_out
     closing = [r for r in alike if (r.metrics()["energy_closure"].value or 0.0) <= CLOSURE_LIMIT]
-    left_out["of energy whose two measurements disagree"] = [r.cell for r in alike if r not in closing]
+    left_out["of energy whose two measurements disagree"] = _names_of(alike, closing)
     ranked = _alike(closing, energy_sensor)
-    left_out["of energy by another sensor"] = [r.cell for r in closing if r not in ranked]
+    left_out["of energy by another sensor"] = _names_of(closing, ranked)
     return ranked, left_out
+
+
+def _names_of(candidates: Sequence[CellResult], kept: Sequence[CellResult]) -> Sequence[str]:
+    """Of the candidates that were not kept."""
+    cells = {r.cell for r in kept}
+    return [r.cell for r in candidates if r.cell not in cells]
 
 
 def _alike(ranked: Sequence[CellResult], of: Callable[[CellResult], Hashable]) -> Sequence[CellResult]:

@@ -61,6 +61,12 @@ def section(markdown: str, title: str) -> str:
 # --- the files -------------------------------------------------------------------------------------------------
 
 
+def test_report_json_is_indented_with_one_metric_a_line(rendered):
+    text = rendered.json.read_text()
+    plain = json.dumps(json.loads(text), indent=1)
+    assert text == re.sub(r"\{[^{}\[\]]*\}", lambda flat: re.sub(r"\n\s*", " ", flat[0]), plain) + "\n"
+
+
 def stable(text: str) -> str:
     """Without what may differ between machines (the last digits of floats) and between schemas (the log's hash)."""
     rounded = re.sub(r"\b\d+\.\d{8,}(?:e-?\d+)?\b", lambda number: f"{float(number[0]):.6g}", text)

@@ -9,6 +9,7 @@ from harness.evidence import ReadingRecord, read_evidence
 from harness.metrics import Metric, Status
 from reports.comparisons import compare
 from reports.formatting import (
+    MISSING,
     escape,
     format_bytes,
     format_metric,
@@ -48,6 +49,33 @@ def test_one_candidate_has_nothing_to_beat(tmp_path):
     assert {w.reason for w in summary.winners} == {"one candidate: nothing to compare"}
     assert summary.comparisons == []
     assert "One candidate: nothing to compare." in report_markdown(summary, [], "log")
+
+
+def test_client_and_server_time_of_served_models_have_columns_of_their_own(tmp_path):
+    def timed(document):
+        seconds = {"request_s": 0.5, "preprocess_s": 0.01}
+        told = {} if document.document.endswith("7.png") else {"server_s": 0.3}
+        return {"phases": seconds | told}
+
+    asked = evidence.documents(20)
+    records = list(evidence.opening(asked))
+    for name, told in (("own", None), ("served", timed), ("silent", lambda document: {"phases": {"request_s": 2.0}})):
+        more = {} if told is None else {"told": told}
+        records += evidence.candidate(name, asked, seed=1, skill=0.9, base=500 * MIB, seconds=1.0, **more)
+    report = report_markdown(summarise(read_evidence(evidence.write(tmp_path / "served.jsonl", records))), [], "log")
+    header, _, *rows = report[report.index("| Cell | Request, client") :].split("\n\n")[0].splitlines()
+    columns = ["Cell", "Request, client's clock", "Server's clock", "Difference", "Requests that the server told of"]
+    assert [cell.strip() for cell in header.strip("|").split("|")] == columns
+    assert [[cell.strip() for cell in row.strip("|").split("|")] for row in rows] == [
+        ["served", "500 ms", "300 ms", "200 ms", "18 of 20"],
+        ["silent", "2.00 s", MISSING, MISSING, "0 of 20"],
+    ]
+    phases = report[report.index("Median of each phase") :].split("\n\n")[1]
+    assert "preprocess" in phases
+    assert "server" not in phases.splitlines()[0]
+    assert "silent" not in phases
+    alone = summary_of(tmp_path, {"cell": "own", "skill": 0.9})
+    assert "client's clock" not in report_markdown(alone, [], "log")
 
 
 def test_clear_differences_have_winners(tmp_path):

@@ -203,6 +203,10 @@ def _lines(path: Path) -> Iterator[bytes]:
         raise EvidenceError(f"{path}: cannot read the evidence log: {error.strerror}") from error
 
 
+_READING = f'{{"schema": {SCHEMA_VERSION}, "record": "{ReadingRecord.record}", '.encode()
+"""How a log begins a reading, whose head need not be looked at: nearly all lines are readings."""
+
+
 class _Head(msgspec.Struct):
     """What a line says of itself; of any type, for a line may be anything."""
 
@@ -212,6 +216,11 @@ class _Head(msgspec.Struct):
 
 def _parse(line: bytes) -> Record | None:
     """The record in a line, or None if the line is torn, damaged or of wrong types."""
+    if line.startswith(_READING):
+        try:
+            return _decoder(ReadingRecord).decode(line)  # type: ignore[no-any-return]
+        except (ValueError, RecursionError):
+            pass  # whatever it is, the long way tells
     try:
         head: _Head = _decoded(line, _Head)
     except (ValueError, RecursionError):

@@ -52,6 +52,11 @@ class CellResult:
         return frozenset(d for d, r in self.readings.items() if r.failure is None)
 
     @cached_property
+    def unanswered(self) -> Set[str]:
+        """Documents that it was asked to read and that ended in none."""
+        return frozenset(self.documents.keys() - self.answered)
+
+    @cached_property
     def scored(self) -> Set[str]:
         """Documents whose answers have a score."""
         return frozenset(self.scores)
@@ -251,6 +256,19 @@ class CellResult:
     def requests(self) -> Sequence[Sequence[ReadingRecord]]:
         """The readings by the request that they were part of."""
         return batches(self.readings.values())
+
+    @cached_property
+    def phases(self) -> Mapping[str, Sequence[float]]:
+        """Seconds that the answers took, by phase."""
+        found: dict[str, list[float]] = {}
+        for reading in self.readings.values():
+            if reading.failure is None:
+                for name, seconds in reading.phases.items():
+                    if name in found:
+                        found[name].append(seconds)
+                    else:
+                        found[name] = [seconds]
+        return found
 
     @cached_property
     def ledgers(self) -> Mapping[str, VramLedger]:

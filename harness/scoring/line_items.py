@@ -67,7 +67,9 @@ def _in_order(gains: Sequence[Sequence[int]]) -> tuple[int, list[Pair]]:
 
 
 def _in_any_order(gains: Sequence[Sequence[int]]) -> list[Pair]:
-    """The best pairing of all."""
+    """The best pairing of all, if it is worth more than the best without crossings."""
+    if len(gains) == len(gains[0]) == 2:
+        return [(0, 1), (1, 0)]  # the only crossing that there is
     from scipy.optimize import linear_sum_assignment  # slow to import, and seldom needed
 
     rows, columns = linear_sum_assignment(gains, maximize=True)

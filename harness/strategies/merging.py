@@ -60,8 +60,9 @@ def _phases(calls: Sequence[Answer | None], spoken: Sequence[Answer]) -> dict[st
     timed = [(a.phases["tpot_s"], a.output_tokens - 1) for a in spoken if "tpot_s" in a.phases and a.output_tokens]
     if (tokens := sum(later for _, later in timed)) > 0:
         phases["tpot_s"] = sum(seconds * later for seconds, later in timed) / tokens
-    if len(timed) == 1:
-        phases |= {"itl_s": answer.phases["itl_s"] for answer in spoken if "itl_s" in answer.phases}
+    medians = [answer.phases["itl_s"] for answer in spoken if "itl_s" in answer.phases]
+    if len(medians) == len(timed) == 1:
+        phases["itl_s"] = medians[0]
     return phases
 
 
