@@ -31,7 +31,7 @@ from fixtures.checkpoints.train.pictures.scores import (
     score_pictures,
     tasks_of,
 )
-from fixtures.checkpoints.train.pictures.trainer import PictureTrainer
+from fixtures.checkpoints.train.pictures.trainer import PictureTrainer, balanced
 from fixtures.checkpoints.train.plan import CURVE, STATE, Plan
 from fixtures.checkpoints.train.ranks import Ranks
 from fixtures.picture_options import BUNDLED_SCENES
@@ -243,6 +243,17 @@ def test_the_answer_begins_where_the_chat_template_ends(built) -> None:
 
 
 # --- learning ---------------------------------------------------------------------------------------------------------
+
+
+def test_an_answer_counts_by_the_root_of_its_length() -> None:
+    import torch
+
+    segments = torch.tensor([[1, 1, 1, 1, 1, 2, 2], [1, 1, 2, 2, -1, -1, -1]])
+    told = torch.tensor([[0, 1, 1, 1, 1, 0, 1], [0, 1, 0, 1, 0, 0, 0]]).bool()  # answers of 4, 1, 1 and 1 tokens
+    losses = torch.tensor([1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0])
+    expected = (10 / 2 + 5 + 6 + 7) / (4 / 2 + 3)
+    assert balanced(losses, told, segments).item() == pytest.approx(expected)
+    assert balanced(losses[:0], told & False, segments).item() == 0
 
 
 def test_a_batch_is_learnt_by_heart(batch) -> None:
