@@ -18,11 +18,12 @@ free length, a wordy answer would pass for a slow model. One untimed request com
 times are medians of the timed requests, with lowest and highest in brackets, which are no intervals; times of one
 request are the median of its pages. Images/s counts the whole request; the time to first token starts once the images
 are prepared and the prompt begins to be read. Per output token: from a page's first token to its last, over the others.
-Between tokens: the median time from one token of a page to the next; less than that where answers also wait while the
-prompts of other pages are read, as under *fast*. Prefill: tokens of all prompts over the time to first token, where all
-prompts are read together; image tokens are among them where the model reads them in its prompt, and not where it
-attends to images beside it, as Mllama does, so compare it within one architecture. Decode: one token of each page over
-the time between tokens. A size that failed is a row, with the failure.
+Between tokens: the median time from one token of a page to the next, which is shorter where answers wait now and then
+while the prompts of other pages are read, as under *fast*. Prefill: tokens of all prompts over the time to first token,
+where all prompts are read together; image tokens are among them where the model reads them in its prompt, and not where
+it attends to images beside it, as Mllama does, so compare it within one architecture. Decode: one token of each page
+over the time between tokens, or per output token where a log does not tell that. A size that failed is a row, with the
+failure.
 """
 _FREE = """\
 **Output length free:** {which}. A batch then takes as long as its longest answer, and a larger batch has a longer
