@@ -117,8 +117,12 @@ def test_mistakes_are_named(catalogue: Path, old: str, new: str, expected: str) 
 def test_the_bundled_catalogue_is_sound() -> None:
     found = load_catalogue(BUNDLED).models
     assert {"tiny-internvl", "tiny-mllama", "Llama-3.2-11B-Vision-Instruct", "InternVL3-2B"} <= set(found)
-    for name in ("tiny-internvl", "tiny-mllama"):
-        assert found[name].default_quantizations == ("fp32", "bf16", "int8", "nf4")
+    for name, precisions in (
+        ("tiny-internvl", ("fp32", "bf16", "int8", "nf4")),
+        ("tiny-mllama", ("fp32", "bf16", "int8", "nf4")),
+        ("tiny-pictures", ("fp32", "nf4")),
+    ):
+        assert found[name].default_quantizations == precisions
         assert Path(found[name].source).parent == BUNDLED.parent / "checkpoints"
     assert max(map(len, BUNDLED.read_text().splitlines())) <= 120
     for entry in found.values():

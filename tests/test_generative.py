@@ -327,7 +327,7 @@ def seen_by_the_model(folder: Path) -> str:
     return f"=== rendered\n{rendered}\n=== tokens\n{counted}\n"
 
 
-@pytest.mark.parametrize("name", [*BUILDERS, "tiny-internvl", "tiny-mllama"])
+@pytest.mark.parametrize("name", [*BUILDERS, "tiny-internvl", "tiny-mllama", "tiny-pictures"])
 def test_the_prompt_is_as_it_was(checkpoints, name):
     """After a wanted change, look at the difference that DOCVLM_RENEW_SNAPSHOTS=1 makes to tests/snapshots."""
     folder = checkpoints.get(name, TRAINED / name)

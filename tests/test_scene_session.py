@@ -108,6 +108,14 @@ def test_models_made_for_pictures_are_asked_and_others_when_named(tmp_path: Path
     assert len(picture_options(tasks="ocr").cells(random)) == 2
 
 
+def test_a_model_made_for_pictures_alone_reads_no_documents(tmp_path: Path) -> None:
+    options = parse_options("--eval-models", "ocr-rules,tiny-pictures", "--eval-quantization", "fp32", report=tmp_path)
+    assert [c.id for c in options.cells] == ["ocr-rules"]
+    assert [c.id for c in picture_options().cells(options)] == ["tiny-pictures-fp32~tasks"]
+    named = picture_options(tasks="ocr").cells(options)
+    assert [c.id for c in named] == ["ocr-rules~tasks", "tiny-pictures-fp32~tasks"]
+
+
 def test_the_catalogue_says_what_a_model_is_for(tmp_path: Path) -> None:
     path = tmp_path / "catalogue.toml"
     path.write_text('[[model]]\nid = "a"\nsource = "x/y"\ntasks = ["pictures", "music"]\n')
