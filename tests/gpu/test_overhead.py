@@ -1,7 +1,7 @@
 """What a pass costs on a GPU beside a bare loop: NVML is read meanwhile, from another process.
 
 At full size and by the runtime whose steps are CUDA graphs: what a step of the library's own `generate` takes hangs on
-how fast the host launches kernels, which changes by a third from one process to the next.
+how fast the host launches kernels, which changes by a third with what else the host does.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from tests.benchmarks.test_generate_overhead import REPOSITORY, Setup, compare
 
 ROUNDS = int(os.environ.get("DOCVLM_GPU_ROUNDS", "3"))
 PAGES = 8
-"""Of each round, for which both sides load the model: what is read is many times what a clock can be off by."""
+"""Of each round, for which the model is loaded anew."""
 ARCHITECTURE = REPOSITORY / "fixtures" / "architectures" / "Llama-3.2-11B-Vision-Instruct"
 
 
