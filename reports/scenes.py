@@ -21,6 +21,7 @@ the truth of the whole folder in hand. What is not above that has not been shown
 and has no score; it counts against the success rate.
 """
 _MARK = "†"
+_UNTOLD = "-"
 SPEED: Mapping[str, str] = {
     "latency_s": "Latency p50",
     "latency_p90_s": "p90",
@@ -29,7 +30,9 @@ SPEED: Mapping[str, str] = {
     "output_tok_per_s_per_w": "Tokens/s/W",
     "j_per_output_tok": "J/token",
     "energy_j": "J/question",
+    "energy_closure": "Energy closure %",
     "peak_rss_bytes": "Peak RSS",
+    "peak_vram_bytes": "Peak VRAM",
 }
 """What is told of a task's cost, by metric: the head of its column."""
 
@@ -190,30 +193,33 @@ def _strata(results: Sequence[TaskResult]) -> str:
 
 def _speed_note(models: Sequence[TaskResult]) -> str:
     note = (
-        "One question at a time, in a worker of its own; a dash stands for what no answer told. Mean RSS: mean over "
-        "requests of the highest resident memory during each. The last column is the time to load.\n"
+        "One question at a time, in a worker of its own; a dash stands for what no answer told, and a column of which "
+        "nobody told anything is left out. Energy closure: how far the device's counter and its sampled power are "
+        "apart. Mean RSS: mean over requests of the highest resident memory during each. The last column is the time "
+        "to load.\n"
     )
     why = {w for r in models if (w := r.costs["latency_s"].contaminated)}
     return note + "".join(f"\n**Disturbed, so that times judge nothing:** {escape(w, 300)}.\n" for w in sorted(why))
 
 
 def _cost(metric: Metric | None) -> str:
-    return "-" if metric is None or metric.value is None else format_metric(metric, interval=False)
+    return _UNTOLD if metric is None or metric.value is None else format_metric(metric, interval=False)
 
 
 def _speed(models: Sequence[TaskResult]) -> str:
+    told = [metric for metric in SPEED if any(_cost(r.costs.get(metric)) != _UNTOLD for r in models)]
     rows = [
         [
             escape(r.task.name),
             _name(r),
-            *(_cost(r.costs.get(metric)) for metric in SPEED),
-            "-" if r.mean_rss is None else format_bytes(r.mean_rss),
+            *(_cost(r.costs.get(metric)) for metric in told),
+            _UNTOLD if r.mean_rss is None else format_bytes(r.mean_rss),
             _cost(r.costs.get("load_s")),
         ]
         for found in of_task(models).values()
         for r in found
     ]
-    return table(["Task", "Cell", *SPEED.values(), "Mean RSS", "Load"], rows, "llr")
+    return table(["Task", "Cell", *(SPEED[metric] for metric in told), "Mean RSS", "Load"], rows, "llr")
 
 
 def _lengths(models: Sequence[TaskResult]) -> str:

@@ -361,6 +361,18 @@ def test_a_folder_without_weights_is_only_good_for_dummies(folders):
         create_backend(request_of(folders["internvl"], weights="real")).load()
 
 
+def test_a_constant_beyond_the_precision_is_unsupported():
+    with (
+        pytest.raises(
+            UnsupportedError, match="fp16: a constant of this architecture is beyond what the precision holds"
+        ),
+        loading.constants_held(Quantization.FP16),
+    ):
+        torch.full((2,), 1e10, dtype=torch.float16)
+    with pytest.raises(RuntimeError, match="other"), loading.constants_held(Quantization.FP16):
+        raise RuntimeError("other")
+
+
 def test_weights_that_several_gpus_cannot_hold_together_are_an_out_of_memory(folders, monkeypatch):
     """accelerate would put the rest into host memory, and a cell would be slow instead of failed."""
     several = replace(GPU, name="2 x GPU", devices=("cuda:0", "cuda:1"))

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -33,7 +34,7 @@ from harness.weights import linear_bytes, measure_weight_bytes
 if TYPE_CHECKING:
     from harness.backends.generative.backend import GenerationSettings
 
-__all__ = ["LoadedModel", "load_model"]
+__all__ = ["LoadedModel", "constants_held", "load_model"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,10 +132,11 @@ def load_model(
     cache = file_cache_state(checkpoint.weight_files)
     context = device_memory.driver_bytes(capability.devices)
     _check_room(plan, capability)
-    if checkpoint.is_dummy:
-        model = make_weights(skeleton, family, plan, capability)
-    else:
-        model = _read_weights(checkpoint, skeleton, plan, capability, trust_remote_code=trust)
+    with constants_held(mode):
+        if checkpoint.is_dummy:
+            model = make_weights(skeleton, family, plan, capability)
+        else:
+            model = _read_weights(checkpoint, skeleton, plan, capability, trust_remote_code=trust)
     model.eval()
     if len(capability.devices) > 1:
         _check_placement(model)
@@ -149,6 +151,20 @@ def load_model(
         allocated_bytes=device_memory.allocated_bytes(capability.devices),
         file_cache=cache,
     )
+
+
+@contextlib.contextmanager
+def constants_held(mode: Quantization) -> Iterator[None]:
+    """Raise UnsupportedError where an architecture has a constant that the precision cannot hold: Gemma 3n has 1e10 as
+    a limit on the gradients of its audio side, and float16 ends at 65504. Later releases of transformers cut it off."""
+    try:
+        yield
+    except RuntimeError as error:
+        if "without overflow" not in str(error):
+            raise
+        raise UnsupportedError(
+            f"{mode}: a constant of this architecture is beyond what the precision holds; use bf16 ({error})"
+        ) from error
 
 
 def _load_processor(checkpoint: Checkpoint, *, trust_remote_code: bool) -> Any:
