@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
@@ -18,6 +17,7 @@ from harness.backends.generative.fast.vision import Encoder
 from harness.backends.generative.image_facts import image_facts
 from harness.backends.generative.runtimes import LoadedPieces
 from harness.backends.protocol import Setting
+from harness.provenance import allowed_cores
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -27,7 +27,7 @@ __all__ = ["Pages", "rows_at_once", "shape_of"]
 _POSITIONS = 36_864
 """Read at once, of prompts and tiles. Fewer keep a GPU's matrix units less busy and leave it waiting for the host,
 which takes as long to start the work of one page as of several. More take more memory."""
-_THREADS = 8
+_THREADS = 16
 """At most: preparing a page takes a core longer than a GPU takes to answer it in a large batch."""
 
 
@@ -47,8 +47,9 @@ class Pages:
 
     def __enter__(self) -> Self:
         if self._pieces.devices:
-            threads = min(_THREADS, max(1, (os.cpu_count() or 2) // 2), len(self._images))
-            self._pool = ThreadPoolExecutor(threads)
+            threads = min(_THREADS, max(1, allowed_cores() - 1), len(self._images))
+            # one page a core: a thread that has others help with its page has as many of them as there are cores
+            self._pool = ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,))
             self._futures = {i: self._pool.submit(self._prepare, i) for i in self._waiting}
         return self
 
