@@ -37,6 +37,7 @@ _QUESTIONS = MappingProxyType(
 )
 _PAIRED = ("f1", "latency_s")
 """What the same cell is compared on in several logs."""
+_BARE = DocumentRecord(document="", truth={})
 _METHOD = f"""\
 Each log has a report of its own, which the table of logs links to. Here a value is compared with others only if all of
 this agrees: corpus, documents (with image and ground truth) and prompt; of quality the scorer, which is version
@@ -69,14 +70,11 @@ class Log:
     @classmethod
     def of(cls, label: str, summary: Summary) -> Log:
         """What a campaign says of a log; it holds on to none of its readings."""
-        asked: dict[tuple[str, ...], tuple[dict[str, DocumentRecord], dict[str, int]]] = {}
+        asked: dict[tuple[str, ...], Mapping[str, DocumentRecord]] = {}
         results = {}
         for cell, result in ((c.cell, c.result) for c in summary.candidates):
-            names = tuple(result.documents)
-            if names not in asked:
-                bare = {d: DocumentRecord(document=d, truth={}) for d in names}
-                asked[names] = bare, {d: place for place, d in enumerate(sorted(names))}
-            results[cell] = result.for_comparison(f"{label}: {cell}", *asked[names])
+            bare = asked.setdefault(tuple(result.documents), dict.fromkeys(result.documents, _BARE))
+            results[cell] = result.for_comparison(f"{label}: {cell}", bare, result.places)
         return cls(
             label=label,
             run=summary.run,
@@ -123,7 +121,7 @@ def labels(logs: Sequence[Path]) -> Sequence[str]:
 
 def campaign(logs: Sequence[Log], found: Sequence[Grid]) -> Campaign:
     """Compare what is comparable over the candidates of all logs; `found`: the grids of their measures."""
-    results = {(log.label, cell): result for log in logs for cell, result in log.results.items()}
+    results = _aligned(logs)
     return Campaign(
         logs=logs,
         grids=found,
@@ -132,6 +130,17 @@ def campaign(logs: Sequence[Log], found: Sequence[Grid]) -> Campaign:
         ],
         pairs=[pair for g in found if g.name in _PAIRED for pair in _same_cell(g, results)],
     )
+
+
+def _aligned(logs: Sequence[Log]) -> Mapping[tuple[str, str], CellResult]:
+    """All results by log and cell; those that were asked the same share the documents' places, and so compare fast."""
+    asked: dict[tuple[str, ...], tuple[Mapping[str, DocumentRecord], Mapping[str, int]]] = {}
+    found = {}
+    for log in logs:
+        for cell, result in log.results.items():
+            shared = asked.setdefault(tuple(result.documents), (result.documents, result.places))
+            found[log.label, cell] = result.for_comparison(result.cell, *shared)
+    return found
 
 
 def _winner(grid: Grid, question: str, results: Mapping[tuple[str, str], CellResult]) -> Winner:

@@ -239,7 +239,8 @@ class CellResult:
     ) -> CellResult:
         """The same under another name, without its answers: what comparisons ask of them is worked out and kept.
 
-        So the cells of many logs have room in memory. `documents` may be bare; `places` numbers them by name, from 0.
+        So the cells of many logs have room in memory. `documents` may be bare; `places` numbers them by name, from 0:
+        cells that share it compare faster.
         """
         kept = replace(self, cell=cell, documents=documents, readings={}, responses={}, scores={})
         found = {name: getattr(self, name) for name in ("answered", "_metrics", "energy_sensor")}
