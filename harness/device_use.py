@@ -40,12 +40,13 @@ def energy_metrics(requests: Iterable[_Batch], loads: Sequence[CellRecord]) -> d
         found["idle_power_w"] = _plain("idle_power_w", idle_w, 1)
     told = [batch for batch in requests if batch[0].devices]
     devices = [batch[0].devices for batch in told]
-    seconds = sum([max([use.seconds for use in uses]) for uses in devices])
+    seconds = sum([uses[0].seconds if len(uses) == 1 else max([use.seconds for use in uses]) for uses in devices])
     if seconds < MINIMUM_ENERGY_S:
         return found
     sizes = [len(batch) for batch in told]
-    counters = [_sum([use.energy_j for use in uses]) for uses in devices]
-    powers = [_sum([use.power_j for use in uses]) for uses in devices]
+    # mostly there is one device, whose numbers need not be added up
+    counters = [uses[0].energy_j if len(uses) == 1 else _sum([use.energy_j for use in uses]) for uses in devices]
+    powers = [uses[0].power_j if len(uses) == 1 else _sum([use.power_j for use in uses]) for uses in devices]
     n, counter, power = sum(sizes), _sum(counters), _sum(powers)
     if counter is not None and counter > 0 and power is not None:
         found["energy_closure"] = measured("energy_closure", _closure(counters, powers, n))
@@ -55,7 +56,7 @@ def energy_metrics(requests: Iterable[_Batch], loads: Sequence[CellRecord]) -> d
     joules = [energy or 0.0 for energy in (powers if counter is None else counters)]
     found["energy_j"] = measured("energy_j", per_unit(list(zip(sizes, joules, strict=True))))
     found["mean_power_w"] = _plain("mean_power_w", total / seconds, n)
-    tokens = [_sum([reading.output_tokens for reading in batch]) for batch in told]
+    tokens = [batch[0].output_tokens if len(batch) == 1 else _sum([r.output_tokens for r in batch]) for batch in told]
     if None not in tokens and any(tokens):
         estimate = per_unit([(count or 0, j) for count, j in zip(tokens, joules, strict=True)])
         found["j_per_output_tok"] = measured("j_per_output_tok", replace(estimate, n=n))

@@ -82,22 +82,23 @@ def _log_variation(seconds: Mapping[str, float]) -> Mapping[str, float]:
     if n < _FEWEST:
         return {}
     centre = math.fsum(seconds.values()) / n
-    scaled = {d: s / centre for d, s in seconds.items()}  # variation has no unit, and sums near 1 lose no digits
-    whole = _variation(list(scaled.values()))
-    total, squares = math.fsum(scaled.values()), math.fsum((s - 1) ** 2 for s in scaled.values())
-    found = {}
-    for document, s in scaled.items():
-        mean = (total - s) / (n - 1)
-        variance = (squares - (s - 1) ** 2 - (n - 1) * (mean - 1) ** 2) / (n - 2)
-        if whole <= 0 or variance <= 0:
-            return {}
-        found[document] = n * math.log(whole) - (n - 1) * math.log(math.sqrt(variance) / mean)
-    return found
+    scaled = [s / centre for s in seconds.values()]  # variation has no unit, and sums near 1 lose no digits
+    whole, squared = _variation(scaled), [(s - 1) ** 2 for s in scaled]
+    total, squares = math.fsum(scaled), math.fsum(squared)
+    means = [(total - s) / (n - 1) for s in scaled]
+    variances = [
+        (squares - square - (n - 1) * (mean - 1) ** 2) / (n - 2) for square, mean in zip(squared, means, strict=True)
+    ]
+    if whole <= 0 or min(variances) <= 0:
+        return {}
+    logarithm = n * math.log(whole)
+    found = zip(seconds, means, variances, strict=True)
+    return {d: logarithm - (n - 1) * math.log(math.sqrt(variance) / mean) for d, mean, variance in found}
 
 
 def _variation(values: Sequence[float]) -> float:
     mean = math.fsum(values) / len(values)
-    return math.sqrt(math.fsum((v - mean) ** 2 for v in values) / (len(values) - 1)) / mean
+    return math.sqrt(math.fsum([(v - mean) ** 2 for v in values]) / (len(values) - 1)) / mean
 
 
 _DIFFERENCES: Mapping[str, Callable[[CellResult], Aligned]] = MappingProxyType(
