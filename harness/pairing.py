@@ -123,9 +123,9 @@ def pair(cell: CellResult, reference: CellResult, documents: Collection[str] | N
 def _flips(right: CellResult, wrong: CellResult, documents: Sequence[str]) -> Mapping[str, Sequence[str]]:
     """By field, the documents on which `right` is right and `wrong` is not."""
     found: dict[str, list[str]] = {}
-    for document in (d for d in documents if d in right.scores and d in wrong.scores):
-        ours, others = right.scores[document], wrong.scores[document]
-        if ours is others or ours.outcomes == others.outcomes:
+    for document in documents:
+        ours, others = right.scores.get(document), wrong.scores.get(document)
+        if ours is others or ours is None or others is None or ours.outcomes == others.outcomes:
             continue
         for name, score in ours.fields.items():
             if score.outcome in _RIGHT and others.fields[name].outcome not in _RIGHT:
