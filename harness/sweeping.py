@@ -138,7 +138,12 @@ def _step(
         memory=highest.memory,
         devices=highest.devices,
         allocator=highest.allocator,
+        predicted_peak_bytes=_whole(highest.facts.get("predicted_peak_bytes")),
     )
+
+
+def _whole(told: object) -> int | None:
+    return told if isinstance(told, int) else None
 
 
 def _of_pages(phase: str, requests: Sequence[Sequence[ReadingRecord]]) -> Sequence[float]:

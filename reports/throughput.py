@@ -51,6 +51,10 @@ class SweepStep:
     peak_bytes: int | None
     peak_of: str | None
     """What `peak_bytes` is: `driver`, all devices, less what was in use before; `allocator`; `host` (resident)."""
+    predicted_bytes: int | None
+    """Of tensors at the peak, before it began; None where the runtime does not work that out."""
+    tensor_bytes: int | None
+    """The same as measured, by the allocator."""
     contaminated: bool
     """Whether others were on a device, or its clocks were held down."""
     failure: Failure | None
@@ -81,6 +85,8 @@ def _step(record: SweepRecord) -> SweepStep:
         itl_s=itl,
         peak_bytes=peak,
         peak_of=of,
+        predicted_bytes=record.predicted_peak_bytes,
+        tensor_bytes=sum(a.allocated_bytes for a in record.allocator) or None,
         contaminated=any(d.is_contaminated for d in record.devices),
         failure=record.failure,
         message=record.message,
@@ -120,6 +126,7 @@ def throughput_parts(steps: Sequence[SweepStep], drawn: Mapping[str, str]) -> Se
 
 def _table(steps: Sequence[SweepStep]) -> str:
     rows = []
+    is_predicted = any(s.predicted_bytes is not None for s in steps)
     for s in steps:
         row = [escape(s.cell), str(s.batch_size), "free" if s.output_tokens is None else str(s.output_tokens)]
         if s.failure is not None:
@@ -128,10 +135,18 @@ def _table(steps: Sequence[SweepStep]) -> str:
             rates = [MISSING if r is None else format_rate(r) for r in (s.prefill_tok_per_s, s.decode_tok_per_s)]
             times = [_ranged(t, format_seconds) for t in (s.ttft_s, s.tpot_s, s.itl_s)]
             row += [_ranged(s.images_per_s, format_rate), *rates, *times, _peak_text(s), _requests(s)]
-        rows.append(row)
+        rows.append([*row, _predicted(s)] if is_predicted else row)
     header = ["Cell", "Batch", "Output tokens each", "Images/s", "Prefill tok/s", "Decode tok/s", "First token"]
     header += ["Per output token", "Between tokens", "Peak memory", "Requests timed, or why none"]
+    header += ["Tensors at the peak, predicted and measured"] if is_predicted else []
     return table(header, rows, "lrrrrrrrrrl")
+
+
+def _predicted(step: SweepStep) -> str:
+    if step.predicted_bytes is None or step.tensor_bytes is None:
+        return MISSING
+    off = step.predicted_bytes / step.tensor_bytes - 1
+    return f"{format_bytes(step.predicted_bytes)}, {format_bytes(step.tensor_bytes)} ({off:+.1%})"
 
 
 def _peak_text(step: SweepStep) -> str:

@@ -191,6 +191,7 @@ class Swept:
                 prompt_tokens=7,
                 output_tokens=length,
                 stop="length",
+                facts={"predicted_peak_bytes": len(images) << 30} if "predicts" in self._settings else {},
             )
             for place in (1 + apart * i for i in range(len(images)))
         ]

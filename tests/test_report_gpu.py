@@ -425,6 +425,19 @@ def test_the_peak_of_a_step_says_where_it_is_from(tmp_path, changes, peak):
     assert (found.peak_bytes, found.peak_of) == peak
 
 
+def test_a_predicted_peak_stands_beside_the_measured_one(tmp_path):
+    asked = evidence.documents(1)
+    peak = gpu.AllocatorPeak(device="cuda:0", allocated_bytes=4 * gpu.GIB, reserved_bytes=5 * gpu.GIB)
+    plain = SweepRecord(cell="m", batch_size=1, output_tokens=8, seconds=[1.0], allocator=[peak])
+    told_before = replace(plain, batch_size=2, predicted_peak_bytes=3 * gpu.GIB)
+    part = section(told(tmp_path, [*evidence.opening(asked), plain, told_before]), "Throughput")
+    assert "Tensors at the peak, predicted and measured" in part
+    assert [line.split("|")[-2].strip() for line in part.splitlines() if line.startswith("| m ")] == [
+        "not measured",
+        "3.00 GiB, 4.00 GiB (-25.0%)",
+    ]
+
+
 def test_a_disturbed_step_is_called_so(tmp_path):
     asked = evidence.documents(1)
     step = SweepRecord(

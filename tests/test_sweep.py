@@ -125,6 +125,12 @@ def test_every_size_is_measured_and_logged(corpus: Path, tmp_path: Path) -> None
     assert step.memory.samples > 0
 
 
+def test_what_a_runtime_predicted_is_kept(corpus: Path, tmp_path: Path) -> None:
+    told = swept(corpus, tmp_path, sizes=(1, 2), predicts=1).steps
+    assert [step.predicted_peak_bytes for step in told.values()] == [1 << 30, 2 << 30]
+    assert swept(corpus, tmp_path, sizes=(1,)).steps[1].predicted_peak_bytes is None
+
+
 def test_after_an_out_of_memory_the_size_half_way_is_tried_once(corpus: Path, tmp_path: Path) -> None:
     sweep = swept(corpus, tmp_path, sizes=DOUBLING, oom_from=7)
     assert outcomes(sweep) == {1: None, 2: None, 4: None, 6: None, 8: Failure.RUN_OOM}

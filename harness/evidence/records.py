@@ -287,6 +287,8 @@ class SweepRecord:
     devices: Sequence[DeviceUse] = field(default_factory=list)
     """Over the timed request with the highest use."""
     allocator: Sequence[AllocatorPeak] = field(default_factory=list)
+    predicted_peak_bytes: int | None = None
+    """Of tensors on the devices, as the runtime worked it out before it began; None where it does not."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
