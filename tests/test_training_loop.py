@@ -45,7 +45,7 @@ from fixtures.checkpoints.train.plan import (
     learning_rate,
 )
 from fixtures.checkpoints.train.ranks import Ranks
-from fixtures.checkpoints.train.stream import repeated
+from fixtures.checkpoints.train.stream import moved, repeated
 from fixtures.checkpoints.train.trainer import Trainer, pad_right, places_of, targets_of
 from harness.backends.generative.torchvision_schema import ensure_torchvision
 from harness.documents.synthesis import generate
@@ -108,6 +108,18 @@ def test_the_vision_side_listens_more_and_more_to_fresh_text_layers(share, other
 
 
 # --- each page several times ------------------------------------------------------------------------------------------
+
+
+def test_a_batch_goes_to_the_device_once_and_whole() -> None:
+    import torch
+
+    batch = Batch(
+        tiles=torch.zeros(2, 3), characters=torch.zeros(2, 4), tokens=[[1], [2]], starts=[0, 0], places=[[-1], [3]],
+        tiles_each=1,
+    )  # fmt: skip
+    (found,) = moved(iter([batch]), "meta")
+    assert {found.tiles.device.type, found.characters.device.type} == {"meta"}
+    assert replace(found, tiles=batch.tiles, characters=batch.characters) == batch
 
 
 @pytest.mark.parametrize("times", [1, 2, 4, 7])
