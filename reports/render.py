@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path, PurePosixPath
-from shutil import move
+from shutil import copyfile
 from tempfile import TemporaryDirectory
 from typing import Any, TypeVar
 from urllib.parse import quote
@@ -229,7 +229,7 @@ def _campaign_figures(grids: Sequence[Grid]) -> Sequence[Figure]:
 def _write(out: Path, files: Mapping[str, bytes | Path], *, also: Sequence[str] = ()) -> None:
     """Write `files` by their paths below `out`, and remove what an earlier rendering wrote that is not among them.
 
-    A content may be the path of a file that has it, which is moved. `also`: what was written already and stays.
+    A content may be the path of a file that has it. `also`: what was written already and stays.
     """
     names = sorted({*files, *also})
     try:
@@ -244,7 +244,7 @@ def _write(out: Path, files: Mapping[str, bytes | Path], *, also: Sequence[str] 
         for name, content in files.items():
             (out / name).parent.mkdir(exist_ok=True)
             if isinstance(content, Path):
-                move(content, out / name)  # mostly within one file system: nothing is written twice
+                copyfile(content, out / name)
             else:
                 (out / name).write_bytes(content)
     except OSError as error:

@@ -143,8 +143,10 @@ def _table(steps: Sequence[SweepStep]) -> str:
 
 
 def _predicted(step: SweepStep) -> str:
-    if step.predicted_bytes is None or step.tensor_bytes is None:
+    if step.tensor_bytes is None:
         return MISSING
+    if step.predicted_bytes is None:
+        return f"not predicted, {format_bytes(step.tensor_bytes)}"
     off = step.predicted_bytes / step.tensor_bytes - 1
     return f"{format_bytes(step.predicted_bytes)}, {format_bytes(step.tensor_bytes)} ({off:+.1%})"
 

@@ -433,7 +433,7 @@ def test_a_predicted_peak_stands_beside_the_measured_one(tmp_path):
     part = section(told(tmp_path, [*evidence.opening(asked), plain, told_before]), "Throughput")
     assert "Tensors at the peak, predicted and measured" in part
     assert [line.split("|")[-2].strip() for line in part.splitlines() if line.startswith("| m ")] == [
-        "not measured",
+        "not predicted, 4.00 GiB",
         "3.00 GiB, 4.00 GiB (-25.0%)",
     ]
 

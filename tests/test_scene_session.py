@@ -14,6 +14,7 @@ import pytest
 
 from fixtures.budgets import load_budgets
 from fixtures.catalogue import load_catalogue
+from fixtures.options import EvalOptions
 from fixtures.picture_options import PictureOptions
 from fixtures.picture_tasks import PictureTasks, above_gate, answered_gate, main_gate, same_gate
 from fixtures.session import open_session
@@ -46,9 +47,12 @@ def corpus(tmp_path_factory) -> Path:
     return write_corpus(tmp_path_factory.mktemp("corpus"), receipts(2))
 
 
-def picture_options(*, tasks: str | None = None, pictures: str | None = None) -> PictureOptions:
+def picture_options(
+    options: EvalOptions | None = None, *, tasks: str | None = None, pictures: str | None = None
+) -> PictureOptions:
+    """`options`: those of the whole session, in which documents are read if they are not given."""
     given = {"--eval-tasks": tasks, "--eval-pictures": pictures}
-    return PictureOptions.from_config(SimpleNamespace(getoption=given.get), SimpleNamespace())
+    return PictureOptions.from_config(SimpleNamespace(getoption=given.get), options or SimpleNamespace(cells=("any",)))
 
 
 @pytest.fixture
@@ -114,6 +118,11 @@ def test_a_model_made_for_pictures_alone_reads_no_documents(tmp_path: Path) -> N
     assert [c.id for c in picture_options().cells(options)] == ["tiny-pictures-fp32~tasks"]
     named = picture_options(tasks="ocr").cells(options)
     assert [c.id for c in named] == ["ocr-rules~tasks", "tiny-pictures-fp32~tasks"]
+    alone = ("--eval-models", "tiny-pictures")
+    with pytest.raises(pytest.UsageError, match="tiny-pictures: made for tasks about pictures alone, and asked none"):
+        picture_options(parse_options(*alone, report=tmp_path), tasks="none")
+    with pytest.raises(pytest.UsageError, match="asked none of them"):
+        picture_options(parse_options(*alone, "--eval-weights", "dummy", report=tmp_path))
 
 
 def test_the_catalogue_says_what_a_model_is_for(tmp_path: Path) -> None:

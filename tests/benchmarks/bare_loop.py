@@ -51,7 +51,11 @@ class WithBareLoop(TransformersBackend):
         return facts
 
     def _answer(self) -> None:
-        page = Path((self._folder / "page").read_text())
+        asked = self._folder / "page"
+        if not asked.exists():
+            return  # answered at an earlier signal
+        page = Path(asked.read_text())
+        asked.unlink()
         start = time.perf_counter()
         answer = self._by_our_loop(page) if self._runtime is Runtime.FAST else self._by_generate(page)
         told = self._folder / "told.partial"
@@ -85,11 +89,14 @@ def bare_loop(folder: Path) -> Callable[[Path], tuple[float, str]]:
     def read(page: Path) -> tuple[float, str]:
         told = folder / "told"
         told.unlink(missing_ok=True)
-        (folder / "page").write_text(str(page))
-        os.kill(int((folder / "pid").read_text()), signal.SIGUSR1)
-        until = time.monotonic() + _PATIENCE_S
+        asked, pid = folder / "page", int((folder / "pid").read_text())
+        asked.write_text(str(page))
+        until, again = time.monotonic() + _PATIENCE_S, 0.0
         while not told.exists():
             assert time.monotonic() < until, "the worker's loop does not answer"
+            if asked.exists() and time.monotonic() >= again:  # a signal just before a wait begins ends no wait
+                os.kill(pid, signal.SIGUSR1)
+                again = time.monotonic() + 1
             time.sleep(0.02)
         seconds, answer = json.loads(told.read_text())
         return seconds, answer

@@ -48,7 +48,7 @@ class Pages:
     def __enter__(self) -> Self:
         if self._pieces.devices:
             threads = min(_THREADS, max(1, allowed_cores() - 1), len(self._images))
-            # one page a core: a thread that has others help with its page has as many of them as there are cores
+            # one core a page: otherwise each thread would start as many helpers as there are cores
             self._pool = ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,))
             self._futures = {i: self._pool.submit(self._prepare, i) for i in self._waiting}
         return self
