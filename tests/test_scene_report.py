@@ -57,7 +57,18 @@ def reading(cell: str, question: Question, number: int, text: str) -> ReadingRec
         output_tokens=5 + number % 9,
         stop="length" if number == 5 else "eos",
         memory=MemoryPeak(rss_bytes=(900 + number) * 2**20, samples=6),
-        devices=[DeviceUse(device="cuda:0", name="GPU", seconds=seconds, samples=5, energy_j=40.0 * seconds)],
+        devices=[
+            DeviceUse(
+                device="cuda:0",
+                name="GPU",
+                seconds=seconds,
+                samples=5,
+                before_bytes=0,
+                used_bytes=(3 << 30) + number,
+                energy_j=40.0 * seconds,
+                power_j=39.0 * seconds,
+            )
+        ],
     )
 
 
