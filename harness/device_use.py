@@ -17,6 +17,7 @@ __all__ = [
     "MINIMUM_ENERGY_S",
     "contamination",
     "energy_metrics",
+    "energy_sensor",
     "load_contamination",
     "step_contamination",
 ]
@@ -77,6 +78,14 @@ def _closure(counters: Sequence[float | None], powers: Sequence[float | None], n
         return replace(found, value=abs(mean) / whole, n=n)
     low, high = (mean if bound is None else bound for bound in (found.low, found.high))
     return replace(found, value=abs(mean) / whole, low=max(0.0, low, -high) / whole, high=max(high, -low) / whole, n=n)
+
+
+def energy_sensor(readings: Iterable[ReadingRecord]) -> str | None:
+    """`counter` or `power`, whichever the energy of some answers was taken from; None without energy."""
+    uses = [use for r in readings for use in r.devices]
+    if uses and None not in [use.energy_j for use in uses]:
+        return "counter"
+    return "power" if any(use.power_j is not None for use in uses) else None
 
 
 def contamination(requests: Iterable[_Batch], *, only_foreign: bool = False) -> str | None:

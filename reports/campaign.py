@@ -14,11 +14,13 @@ from harness.evidence import DocumentRecord, RunRecord
 from harness.results import CellResult
 from harness.scoring import SCORER_VERSION
 from reports import context
+from reports.campaign_pictures import picture_parts
 from reports.comparisons import Comparison, Scale, adjusted, compare
 from reports.csvs import to_csv
 from reports.devices import devices_json, grid_parts
 from reports.formatting import escape, table
 from reports.measures import Grid, Measure, measures
+from reports.picture_measures import Silent, picture_measures, silent
 from reports.summary import Summary
 from reports.tables import difference, ratio
 from reports.winners import Winner, decide
@@ -64,6 +66,9 @@ class Log:
     """That any cell was asked to read."""
     cautions: Sequence[str]
     measures: Sequence[Measure]
+    pictures: Sequence[Measure]
+    """Of what was asked about pictures."""
+    silent: Sequence[Silent]
     results: Mapping[str, CellResult]
     """The candidates by cell, each named after the log too, and without its answers."""
 
@@ -84,6 +89,8 @@ class Log:
             documents=len(summary.documents),
             cautions=context.cautions(summary),
             measures=measures(summary, label),
+            pictures=picture_measures(summary, label),
+            silent=silent(summary, label),
             results=results,
         )
 
@@ -99,6 +106,7 @@ class Campaign:
 
     logs: Sequence[Log]
     grids: Sequence[Grid]
+    pictures: Sequence[Grid]
     winners: Sequence[Winner]
     """Over all logs, among the values that may be compared."""
     pairs: Sequence[Comparison]
@@ -119,12 +127,14 @@ def labels(logs: Sequence[Path]) -> Sequence[str]:
     return found
 
 
-def campaign(logs: Sequence[Log], found: Sequence[Grid]) -> Campaign:
-    """Compare what is comparable over the candidates of all logs; `found`: the grids of their measures."""
+def campaign(logs: Sequence[Log], found: Sequence[Grid], pictures: Sequence[Grid] = ()) -> Campaign:
+    """Compare what is comparable over the candidates of all logs; `found`: the grids of their measures, and
+    `pictures`: of those about pictures."""
     results = _aligned(logs)
     return Campaign(
         logs=logs,
         grids=found,
+        pictures=pictures,
         winners=[
             _winner(g, question, results) for name, question in _QUESTIONS.items() for g in found if g.name == name
         ],
@@ -169,15 +179,18 @@ def _same_cell(grid: Grid, results: Mapping[tuple[str, str], CellResult]) -> Seq
 
 def campaign_markdown(found: Campaign, drawn: Mapping[str, str], reports: Mapping[str, str]) -> str:
     """The campaign report. `drawn`: figures as markdown, by name; `reports`: by label, where a log's own report is."""
-    devices = dict.fromkeys(m.device for g in found.grids for m in g.measures)
+    devices = dict.fromkeys(m.device for g in (*found.grids, *found.pictures) for m in g.measures)
+    pictures = picture_parts(found.pictures, [s for log in found.logs for s in log.silent])
+    nothing = "No document was read.\n" if pictures else "Nothing was measured.\n"
     parts = [
         f"# Evaluation of document reading: {len(found.logs)} logs\n",
         f"- **Logs:** {', '.join(escape(log.label) for log in found.logs)}\n"
         f"- **Devices:** {', '.join(map(escape, devices)) or 'none'}\n",
         _cautions(found.logs),
-        _section("Summary", _winners(found.winners) or "Nothing was measured.\n"),
+        _section("Summary", _winners(found.winners) or nothing),
         _section("Logs", _logs_table(found.logs, reports)),
-        _section("Devices", *grid_parts(found.grids, drawn)),
+        _section("Devices", *grid_parts(found.grids, drawn)) if found.grids else "",
+        _section("Pictures", *pictures, drawn.get("pictures", "")) if pictures else "",
         _section(
             "The same cell in several logs",
             "Against the first log that holds it, on the same documents; p adjusted (Holm) within each metric.\n",
@@ -262,6 +275,7 @@ def campaign_json(found: Campaign) -> str:
         ],
         "winners": [asdict(w) for w in found.winners],
         "metrics": devices_json(found.grids),
+        **({"pictures": devices_json(found.pictures)} if found.pictures else {}),
         "pairs": [asdict(c) for c in found.pairs],
     }
     return json.dumps(told, indent=1, ensure_ascii=True, allow_nan=False) + "\n"
@@ -275,7 +289,7 @@ def measures_csv(found: Campaign) -> bytes:
             *(m.log, m.cell, m.device, m.name, m.metric.value, m.metric.low, m.metric.high, m.metric.n, m.metric.unit),
             *(m.basis.get("origin"), m.missing, grid.refusal(m) if m.metric.value is not None else None),
         ]
-        for grid in found.grids
+        for grid in (*found.grids, *found.pictures)
         for m in grid.measures
     ]
     return to_csv([header, *rows])

@@ -124,7 +124,7 @@ def cells_csv(summary: Summary) -> bytes:
 
 
 def _cell(summary: Summary, cell: CellSummary) -> list[Any]:
-    device = device_name(summary, cell.cell, cell.result.loads, cell.result)
+    device = device_name(summary, cell.result.loads, cell.result.readings.values())
     return [cell.cell, cell.result.role.value, device, cell.result.status, cell.fixed_length]
 
 
@@ -136,7 +136,7 @@ def _aggregates(summary: Summary) -> Iterator[Sequence[Any]]:
     """Imported numbers whose inferences are not known one by one."""
     for a in summary.evidence.aggregates:
         loads = summary.evidence.cells.get(a.cell, [])
-        device = device_name(summary, a.cell, loads, None)
+        device = device_name(summary, loads, ())
         definition = a.definition + (f"; sensor: {a.sensor}" if a.sensor else "")
         number = [a.value, None, None, a.n, a.unit, Status.IMPORTED.value, None, definition]
         yield [a.cell, None, device, None, None, a.metric, *number]

@@ -11,7 +11,7 @@ from reports.formatting import escape, format_metric, table
 from reports.measures import Grid, Measure, grids, measures, on_several_devices
 from reports.summary import Summary
 
-__all__ = ["device_parts", "devices_json", "grid_parts"]
+__all__ = ["device_parts", "devices_json", "grid_parts", "refusals_table", "values_table"]
 
 _MARK = "‡"
 _SHOWN = 6
@@ -33,16 +33,16 @@ def grid_parts(found: Sequence[Grid], drawn: Mapping[str, str]) -> Sequence[str]
         f"Rates in percent; in brackets 95 % intervals by document. {_MARK}: not to be compared with the rest of its "
         "column, for the reason under Not compared.\n",
         drawn.get("devices", ""),
-        *([_values(known)] if known else []),
+        *([values_table(known)] if known else []),
         drawn.get("tasks", ""),
         *(["### Imported numbers\n", _definitions(imported), drawn.get("imported", "")] if imported else []),
-        *([_values(imported)] if imported else []),
+        *([values_table(imported)] if imported else []),
         "### Not compared\n",
-        _refusals(found) or "Every value may be compared with the others of its metric.\n",
+        refusals_table(found) or "Every value may be compared with the others of its metric.\n",
     ]
 
 
-def _values(found: Sequence[Grid]) -> str:
+def values_table(found: Sequence[Grid]) -> str:
     """A row for each cell on each device, a column for each metric."""
     rows: dict[tuple[str, str, str], dict[str, str]] = {}
     for grid in found:
@@ -73,7 +73,7 @@ def _definitions(found: Sequence[Grid]) -> str:
     return table(["Number", "As its source defines it"], rows, "l")
 
 
-def _refusals(found: Sequence[Grid]) -> str:
+def refusals_table(found: Sequence[Grid]) -> str:
     """By reason, the values that are left out of every comparison; empty if none is."""
     cells: dict[tuple[str, str], list[str]] = {}
     for grid in found:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 from harness.cells import Cell
-from harness.evidence import CellRecord
+from harness.evidence import CellRecord, ReadingRecord
 from harness.metrics import METRICS, Metric, Status
 from harness.prompts import recorded_fingerprint
 from harness.results import CellResult
@@ -18,7 +18,17 @@ from reports.formatting import plain
 from reports.paired import energy_sensor
 from reports.summary import CellSummary, Summary
 
-__all__ = ["QUALITY", "Grid", "Measure", "device_name", "failure_of", "grids", "measures", "on_several_devices"]
+__all__ = [
+    "QUALITY",
+    "Grid",
+    "Measure",
+    "device_name",
+    "failure_of",
+    "grids",
+    "measures",
+    "on_several_devices",
+    "origin_of",
+]
 
 QUALITY = ("f1", "hallucination_rate")
 _TITLES: Mapping[str, str] = MappingProxyType(
@@ -55,6 +65,8 @@ class Measure:
     """By name, everything that another value must share to be comparable."""
     missing: str | None = None
     """What stands where there is no value: `not measured`, `random weights`, or how the cell failed."""
+    title: str | None = None
+    """Of the metric, for people; by its name if None."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,7 +82,8 @@ class Grid:
     @property
     def title(self) -> str:
         """Name for people."""
-        return _TITLES.get(self.name) or plain(self.name.replace("_", " ").capitalize())
+        told = self.measures[0].title or _TITLES.get(self.name)
+        return told or plain(self.name.replace("_", " ").capitalize())
 
     def refusal(self, measure: Measure) -> str | None:
         """Why a value is not to be compared with the others; None if it is."""
@@ -89,9 +102,8 @@ class Grid:
         return [m for m in self.measures if m.metric.value is not None and self.refusal(m) is None]
 
 
-def device_name(summary: Summary, cell: str, loads: Sequence[CellRecord], result: CellResult | None) -> str:
+def device_name(summary: Summary, loads: Sequence[CellRecord], readings: Iterable[ReadingRecord]) -> str:
     """The hardware that a cell ran on, as the log tells it; of an imported cell, what its source calls it."""
-    readings = () if result is None else result.readings.values()
     for devices in (r.devices for part in (readings, loads) for r in part):
         if devices:
             counted = Counter(d.name for d in devices)
@@ -110,7 +122,7 @@ def measures(summary: Summary, log: str = "") -> Sequence[Measure]:
     """Every value of the candidates of a log, those that failed included, and then its imported aggregates."""
     found: list[Measure] = []
     for cell in summary.candidates:
-        device = device_name(summary, cell.cell, cell.result.loads, cell.result)
+        device = device_name(summary, cell.result.loads, cell.result.readings.values())
         column = _column(cell.cell, cell.identity)
         documents = _documents([summary.digests[name] for name in cell.result.places])
         found += [
@@ -157,13 +169,18 @@ def _missing(cell: CellSummary, name: str) -> str | None:
     return (cell.unscored if name in QUALITY else None) or "not measured"
 
 
+def origin_of(summary: Summary) -> str:
+    """Whether the numbers of a log were measured here, or which kind of source they are imported from."""
+    imported = summary.evidence.imported
+    return "measured" if imported is None else f"imported ({imported.get('kind', 'of an unknown kind')})"
+
+
 def _run(summary: Summary, log: str) -> dict[str, str]:
     run = summary.run
     corpus, prompt = (run.corpus.get("identity"), run.prompt.get("fingerprint")) if run else (None, None)
-    imported = summary.evidence.imported
     where = f"not recorded{f' in {log}' if log else ''}"  # what is not known agrees with nothing
     return {
-        "origin": "measured" if imported is None else f"imported ({imported.get('kind', 'of an unknown kind')})",
+        "origin": origin_of(summary),
         "corpus": str(corpus or where)[:24],
         "prompt": str(prompt or where)[:24],
     }
@@ -203,7 +220,7 @@ def _aggregates(summary: Summary, log: str) -> Sequence[Measure]:
     for record in summary.evidence.aggregates:
         loads = summary.evidence.cells.get(record.cell, [])
         known = results.get(record.cell)
-        device = device_name(summary, record.cell, loads, None if known is None else known.result)
+        device = device_name(summary, loads, () if known is None else known.result.readings.values())
         found.append(
             Measure(
                 log=log,

@@ -141,8 +141,9 @@ def _given(pool: ProcessPoolExecutor | None, work: Callable[..., _Result], *argu
 def _campaign(made: Sequence[_Made], out: Path, pool: ProcessPoolExecutor | None) -> RenderedReport:
     """Write the report over all logs, and those of each that were made."""
     found = grids([measure for log, _, _ in made for measure in log.measures])
-    drawn_grids = _given(pool, _campaign_figures, found)  # drawing takes as long as comparing
-    over_all = campaign([log for log, _, _ in made], found)
+    pictures = grids([measure for log, _, _ in made for measure in log.pictures])
+    drawn_grids = _given(pool, _campaign_figures, found, pictures)  # drawing takes as long as comparing
+    over_all = campaign([log for log, _, _ in made], found, pictures)
     figures = drawn_grids()
     drawn = {f.name: f"![{escape(f.title)}](figures/{f.name}.png)\n\n*{escape(f.caption, 1000)}*\n" for f in figures}
     markdown = campaign_markdown(over_all, drawn, {log.label: f"{quote(log.label)}/report.md" for log, _, _ in made})
@@ -215,12 +216,13 @@ def _tables(*parts: Mapping[str, bytes]) -> Mapping[str, bytes]:
     return {f"tables/{name}": content for part in parts for name, content in part.items()}
 
 
-def _campaign_figures(grids: Sequence[Grid]) -> Sequence[Figure]:
-    """Devices by cells: of the metrics, and of imported numbers of other names."""
+def _campaign_figures(grids: Sequence[Grid], pictures: Sequence[Grid]) -> Sequence[Figure]:
+    """Devices by cells: of the metrics, of imported numbers of other names, and of what was asked about pictures."""
     found = []
+    known, imported = ([g for g in grids if (g.name in METRICS) is own] for own in (True, False))
     with drawing(coarse=len(grids) * max((len(g.measures) for g in grids), default=0) > _MANY) as to_png:
-        for name, own in (("devices", True), ("imported", False)):
-            if (drawn := draw_grids([g for g in grids if (g.name in METRICS) is own])) is not None:
+        for name, shown in (("devices", known), ("imported", imported), ("pictures", pictures)):
+            if (drawn := draw_grids(shown)) is not None:
                 canvas, title, caption = drawn
                 found.append(Figure(name=name, title=title, caption=caption, png=to_png(canvas)))
     return found

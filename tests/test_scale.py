@@ -87,8 +87,9 @@ def drawn(differences: list[float], draws: int) -> float:
     """The test in its plainest form."""
     import numpy
 
-    signs = numpy.random.RandomState(0).randint(0, 2, size=(draws, len(differences)), dtype=numpy.int8)
-    sums = (2.0 * signs - 1.0) @ numpy.array(differences)
+    eights = numpy.random.RandomState(0).randint(0, 256, size=(-(-len(differences) // 8), draws), dtype=numpy.uint8)
+    signs = numpy.unpackbits(eights, axis=0, bitorder="little")[: len(differences)]
+    sums = numpy.array(differences) @ (2.0 * signs - 1.0)
     return (int((abs(sums) >= abs(sum(differences)) * (1 - 1e-9)).sum()) + 1) / (draws + 1)
 
 

@@ -31,6 +31,7 @@ from harness.scenes.tasks.controls import blind_prior
 from reports import render
 from reports.figures import draw_figures
 from reports.markdown import report_markdown
+from reports.render import render_campaign
 from reports.scene_data import scenes_csvs, scenes_json
 from reports.summary import Summary, summarise
 from reports.terminal import summary_lines
@@ -179,3 +180,53 @@ def test_a_log_whose_truth_was_lost_still_renders(log: Path, tmp_path: Path) -> 
     found = summarise(read_evidence(path))
     assert found.tasks == []
     assert "Picture understanding" not in report_markdown(found, [], "log")
+
+
+@pytest.fixture(scope="module")
+def campaign(log: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The log, the same of another device, and one whose questions are worded otherwise, with a model that is not
+    supported."""
+    folder, text = tmp_path_factory.mktemp("campaign"), log.read_text()
+    changed = {
+        "here": text,
+        "there": text.replace('"name": "GPU"', '"name": "Other GPU"'),
+        "worded": text.replace('"prompt": "', '"prompt": "Please: '),
+    }
+    for name, lines in changed.items():
+        (folder / name).mkdir()
+        (folder / name / "evidence.jsonl").write_text(lines)
+    silent = "silent-bf16@cuda~tasks"
+    with EvidenceLog(folder / "worded" / "evidence.jsonl") as out:
+        key = next(iter(read_evidence(log).questions))
+        out.append(PassRecord(cell=silent, role=Role.CANDIDATE, documents=[key], tasks=list(ASKED)))
+        loaded = {"model": "silent", "quantization": "bf16", "runtime": "eager", "device": "cuda"}
+        why = {"failure": Failure.UNSUPPORTED, "message": "no adapter for it"}
+        out.append(CellRecord(cell=silent, **loaded, role=Role.CANDIDATE, **why))
+    render_campaign([folder / name / "evidence.jsonl" for name in changed], folder / "out")
+    return folder / "out"
+
+
+def test_a_campaign_compares_pictures_where_questions_agree(campaign: Path) -> None:
+    told = {m["metric"]: m for m in json.loads((campaign / "report.json").read_text())["pictures"]}
+    speed = {(v["log"], v["cell"]): v for v in told["picture_output_tok_per_s"]["values"]}
+    assert speed["here", "good-bf16@cuda"]["value"] == speed["there", "good-bf16@cuda"]["value"] > 0
+    assert speed["there", "good-bf16@cuda"]["device"] == "Other GPU"
+    assert speed["here", "good-bf16@cuda"]["refused"] is None
+    assert speed["worded", "good-bf16@cuda"]["refused"].startswith("questions ")
+    assert speed["worded", "silent-bf16@cuda"]["missing"] == "unsupported"
+    quality = {(v["log"], v["cell"]): v for v in told["picture_caption_brief"]["values"]}
+    assert 0.5 < quality["here", "good-bf16@cuda"]["value"] < 1
+    assert quality["here", "random-bf16@cuda~dummy"]["value"] is None
+    assert quality["here", "random-bf16@cuda~dummy"]["missing"] == "not judged"
+    assert told["picture_energy_j"]["basis"]["sensor"] == "counter"
+
+
+def test_a_campaign_tells_of_pictures(campaign: Path) -> None:
+    report = (campaign / "report.md").read_text()
+    section = report.partition("\n## Pictures\n")[2].partition("\n## ")[0]
+    assert "Tokens/s/W" in section
+    assert "Energy closure" in section
+    assert "| silent-bf16@cuda | worded | unsupported | no adapter for it |" in section
+    assert "figures/pictures.png" in section
+    assert (campaign / "figures" / "pictures.png").exists()
+    assert "No document was read." in report

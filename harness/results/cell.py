@@ -10,6 +10,7 @@ from math import log, nan
 
 from harness.batching import batches
 from harness.cells import Failure, Role
+from harness.device_use import energy_sensor
 from harness.evidence import CellRecord, DocumentRecord, ReadingRecord
 from harness.ledger import VramLedger, vram_ledgers
 from harness.metrics import METRICS, Metric, Status, measured, not_measured
@@ -218,10 +219,7 @@ class CellResult:
     @cached_property
     def energy_sensor(self) -> str | None:
         """`counter` or `power`, whichever the energy of the documents was taken from; None without energy."""
-        uses = [use for r in self.clean.values() for use in r.devices]
-        if uses and None not in [use.energy_j for use in uses]:
-            return "counter"
-        return "power" if any(use.power_j is not None for use in uses) else None
+        return energy_sensor(self.clean.values())
 
     @cached_property
     def joules(self) -> Aligned:

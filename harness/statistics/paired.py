@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from statistics import NormalDist, stdev
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from harness.statistics.aligned import differences
 from harness.statistics.intervals import mean_interval
@@ -34,10 +34,6 @@ _ROUNDING = 1e-9
 """Relative slack for sums of floats that are equal on paper."""
 _NEVER = 1e-12
 """Nothing is drawn when the chance that any of the draws would be as extreme as what was seen is below this."""
-_BLOCK = 1 << 19
-"""Signs that are unpacked at once: as many as a processor's cache holds."""
-_SHORT = 1 << 10
-"""Of a scalar product: it rounds little, and OpenBLAS shares those of more than 10,000 numbers out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,15 +53,13 @@ class PairedDifference:
     """Documents whose difference is not zero; 0 means that the two are identical document by document."""
 
 
-@lru_cache(maxsize=16)
+@lru_cache(maxsize=4)
 def _signs(draws: int, magnitude: int, seed: int) -> NDArray[numpy.uint8]:
-    """Random bits, packed: the patterns of n signs, for any n below 2 ** `magnitude`, are its first draws x n bits."""
+    """Random bits, (2 ** `magnitude`, draws): a column is a draw, whose signs are taken by eights, from the top."""
     import numpy
 
     # RandomState, for its stream is frozen across numpy versions: the same evidence gives the same p
-    random = numpy.random.RandomState(seed)
-    parts = (random.randint(0, 2, size=draws << 5, dtype=numpy.int8) for _ in range(1 << max(0, magnitude - 5)))
-    return numpy.concatenate([numpy.packbits(part) for part in parts])
+    return numpy.random.RandomState(seed).randint(0, 256, size=(1 << magnitude, draws), dtype=numpy.uint8)
 
 
 def sign_flip_test(
@@ -114,57 +108,20 @@ def _hits(sizes: bytes, seen: float, two_sided: bool, draws: int, seed: int) -> 
 
 
 def _drawn_hits(sizes: NDArray[numpy.float64], seen: float, two_sided: bool, draws: int, seed: int) -> int:
-    """The same of random sign patterns.
-
-    Single precision tells most sums from `seen`; those that its rounding leaves open are added up in double precision.
-    """
+    """The same of random sign patterns: the sums that eight signs can have are looked up, not added up anew."""
     import numpy
 
-    n, total, rough = len(sizes), sizes.sum(), sizes.astype(numpy.float32)
-    signs = _signs(draws, n.bit_length(), seed)
-    # of 2 x a sum of short products: Higham (2002), Accuracy and Stability of Numerical Algorithms, eq. 3.5, with room
-    error = 2 * min(n, _SHORT) * float(numpy.finfo(numpy.float32).eps) * float(numpy.abs(sizes).sum())
-    block = max(8, _BLOCK // n & -8)
-    sums, floats = numpy.empty(draws), numpy.empty((min(block, draws), n), numpy.float32)
-    for start in range(0, draws, block):
-        rows = min(block, draws - start)
-        floats[:rows] = _unpacked(signs, start, rows, n)
-        sums[start : start + rows] = _added(floats[:rows], rough)
-    beyond = _beyond(2 * sums - total, seen, two_sided)
-    unsure = numpy.flatnonzero(numpy.abs(beyond) <= error)
-    exact = numpy.array(
-        [_added(_unpacked(signs, row, 1, n).astype(numpy.float64), sizes)[0] for row in unsure.tolist()]
-    )
-    return int((beyond > error).sum()) + int((_beyond(2 * exact - total, seen, two_sided) >= 0).sum())
-
-
-def _unpacked(signs: NDArray[numpy.uint8], start: int, rows: int, n: int) -> NDArray[numpy.uint8]:
-    """`rows` patterns of n signs, from number `start` on."""
-    import numpy
-
-    first, end = start * n, (start + rows) * n
-    bits = numpy.unpackbits(signs[first // 8 : end // 8 + 1])
-    return bits[first % 8 :][: end - first].reshape(rows, n)
-
-
-def _added(bits: NDArray[Any], sizes: NDArray[Any]) -> NDArray[numpy.float64]:
-    """The sum of the sizes that each pattern picks, by products too short for BLAS to start threads.
-
-    Where other processes are busy its threads wait for each other, and a product of matrices takes 30 times as long.
-    """
-    import numpy
-
-    found = numpy.zeros(len(bits))
-    for i in range(0, len(sizes), _SHORT):
-        found += numpy.vecdot(bits[:, i : i + _SHORT], sizes[i : i + _SHORT])
-    return found
-
-
-def _beyond(sums: NDArray[numpy.float64], seen: float, two_sided: bool) -> NDArray[numpy.float64]:
-    """How far sums are beyond what was seen."""
-    import numpy
-
-    return (numpy.abs(sums) if two_sided else sums) - seen
+    eights = numpy.zeros((-(-len(sizes) // 8), 8))
+    eights.flat[: len(sizes)] = sizes
+    tables = numpy.zeros((len(eights), 1))
+    for column in eights.T:
+        tables = numpy.concatenate([tables, tables + column[:, None]], axis=1)
+    signs = _signs(draws, (len(eights) - 1).bit_length(), seed)
+    added = numpy.zeros(draws)
+    for table, chosen in zip(tables, signs, strict=False):
+        added += table.take(chosen)
+    sums = 2 * added - sizes.sum()
+    return int(((numpy.abs(sums) if two_sided else sums) >= seen).sum())
 
 
 def paired_difference(a: Mapping[str, float], b: Mapping[str, float], confidence: float = 0.95) -> PairedDifference:

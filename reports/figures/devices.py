@@ -146,7 +146,7 @@ def _units(panel: Grid) -> tuple[Callable[[float], str], str]:
 def draw_tasks(summary: Summary) -> tuple[Canvas, str, str] | None:
     """F1 and latency by kind of document (or task) and cell; None unless the cells are on two devices or more."""
     cells = [c for c in summary.candidates if c.overall.answered]
-    names = {c.cell: device_name(summary, c.cell, c.result.loads, c.result) for c in cells}
+    names = {c.cell: device_name(summary, c.result.loads, c.result.readings.values()) for c in cells}
     kinds = sorted({kind for c in cells for kind in c.kinds})
     panels = [
         n for n in ("f1", "latency_s") if any(p.metrics[n].value is not None for c in cells for p in c.kinds.values())
