@@ -25,12 +25,12 @@ _SIZE = 6
 
 
 def draw_tasks(summary: Summary) -> tuple[Canvas, str, str] | None:
-    """The main metric of each task by cell, with the blind prior; None if nobody was asked."""
+    """The main metric of each task by cell, with the blind prior; None if no model's answers were judged."""
     results = [r for r in asked(summary) if r.judgements]
-    tasks = of_task([r for r in results if r.cell == BLIND_PRIOR or not r.is_control])
-    if not tasks:
-        return None
     cells = shown_cells([r for r in results if not r.is_control])[:_MOST]
+    if not cells:
+        return None
+    tasks = of_task([r for r in results if r.cell == BLIND_PRIOR or not r.is_control])
     height = 1.6 + len(tasks) * max(0.34, 0.16 * (len(cells) + 1))
     figure, grid = canvas(8, height)
     axes = grid[0][0]
