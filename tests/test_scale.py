@@ -89,8 +89,10 @@ def drawn(differences: list[float], draws: int) -> float:
 
     eights = numpy.random.RandomState(0).randint(0, 256, size=(-(-len(differences) // 8), draws), dtype=numpy.uint8)
     signs = numpy.unpackbits(eights, axis=0, bitorder="little")[: len(differences)]
-    sums = numpy.array(differences) @ (2.0 * signs - 1.0)
-    return (int((abs(sums) >= abs(sum(differences)) * (1 - 1e-9)).sum()) + 1) / (draws + 1)
+    extreme = abs(numpy.array(differences) @ (2.0 * signs - 1.0)) >= abs(sum(differences)) * (1 - 1e-9)
+    first = extreme[: draws // 20]
+    told = first if first.mean() > 0.1 else extreme
+    return (int(told.sum()) + 1) / (len(told) + 1)
 
 
 def test_sums_of_many_are_exact_to_the_last_digit() -> None:

@@ -264,10 +264,10 @@ def _point(
     """The strong cell reads the documents that go `on`, after the fast one has read them all, if it does."""
     pairs = list(zip(documents, on, strict=True))
     ratios = [d.strong_f1 if go else d.fast_f1 for d, go in pairs]
-    seconds = sorted(fast_reads * d.fast_s + go * d.strong_s for d, go in pairs)
+    seconds = sorted([fast_reads * d.fast_s + go * d.strong_s for d, go in pairs])
     cost = None
     if price is not None:
-        paid = fmean(fast_reads * d.fast_own_s * price.fast + go * d.strong_own_s * price.strong for d, go in pairs)
+        paid = fmean([fast_reads * d.fast_own_s * price.fast + go * d.strong_own_s * price.strong for d, go in pairs])
         cost = cost_per_thousand(1.0, paid, price.utilisation)  # each cell's seconds at its own price
     return Point(
         name=name,
