@@ -10,17 +10,18 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from harness.cells import Role
 from harness.evidence import DocumentRecord, RunRecord
 from harness.results import CellResult
 from harness.scoring import SCORER_VERSION
 from reports import context
-from reports.campaign_pictures import picture_parts
+from reports.campaign_pictures import Pictures, picture_parts
 from reports.comparisons import Comparison, Scale, adjusted, compare
 from reports.csvs import to_csv
 from reports.devices import devices_json, grid_parts
 from reports.formatting import escape, table
 from reports.measures import Grid, Measure, measures
-from reports.picture_measures import Silent, picture_measures, silent
+from reports.picture_measures import PictureMeasures, Unanswered, picture_measures, unanswered
 from reports.summary import Summary
 from reports.tables import difference, ratio
 from reports.winners import Winner, decide
@@ -44,11 +45,12 @@ _METHOD = f"""\
 Each log has a report of its own, which the table of logs links to. Here a value is compared with others only if all of
 this agrees: corpus, documents (with image and ground truth) and prompt; of quality the scorer, which is version
 {SCORER_VERSION} for every answer, for all are scored anew from the raw text; of times, memory and energy also the
-output length, what measured them, and whether they were measured here or imported. An imported number that has no
-single inferences behind it keeps the definition of its source. Of values that do not agree, the larger group is
-compared, and the rest is listed with the reason. There is a winner only where it is ahead of every other one by more
-than chance explains: paired by document, 95 %, p adjusted by Holm's method for the number of comparisons. Peaks of
-memory are single maxima, and are compared as such.
+output length, what measured them, and whether they were measured here or imported. Of pictures, their truth, the words
+of the questions, and that most of each task were answered, stand for corpus, documents and prompt. An imported number
+that has no single inferences behind it keeps the definition of its source. Of values that do not agree, the larger
+group is compared, and the rest is listed with the reason. There is a winner only where it is ahead of every other one
+by more than chance explains: paired by document, 95 %, p adjusted by Holm's method for the number of comparisons.
+Peaks of memory are single maxima, and are compared as such.
 """
 
 
@@ -64,11 +66,14 @@ class Log:
     skipped_lines: int
     documents: int
     """That any cell was asked to read."""
+    questions: int
+    """About pictures, that any cell was asked."""
+    candidates: int
     cautions: Sequence[str]
     measures: Sequence[Measure]
-    pictures: Sequence[Measure]
-    """Of what was asked about pictures."""
-    silent: Sequence[Silent]
+    pictures: PictureMeasures
+    unanswered: Sequence[Unanswered]
+    """Cells that did not answer all that they were asked about pictures."""
     results: Mapping[str, CellResult]
     """The candidates by cell, each named after the log too, and without its answers."""
 
@@ -87,10 +92,12 @@ class Log:
             sha256=summary.evidence_sha256,
             skipped_lines=summary.evidence.skipped_lines,
             documents=len(summary.documents),
+            questions=len({key for r in summary.tasks for key in r.questions}),
+            candidates=len(results) + len({r.cell for r in summary.tasks if r.role is Role.CANDIDATE}),
             cautions=context.cautions(summary),
             measures=measures(summary, label),
             pictures=picture_measures(summary, label),
-            silent=silent(summary, label),
+            unanswered=unanswered(summary, label),
             results=results,
         )
 
@@ -106,11 +113,11 @@ class Campaign:
 
     logs: Sequence[Log]
     grids: Sequence[Grid]
-    pictures: Sequence[Grid]
+    pictures: Pictures
     winners: Sequence[Winner]
     """Over all logs, among the values that may be compared."""
     pairs: Sequence[Comparison]
-    """The same cell in two logs, the later one against the first, each metric one family."""
+    """The same cell in two logs, the later one against the first, each metric one family; of documents only."""
 
 
 def labels(logs: Sequence[Path]) -> Sequence[str]:
@@ -127,7 +134,7 @@ def labels(logs: Sequence[Path]) -> Sequence[str]:
     return found
 
 
-def campaign(logs: Sequence[Log], found: Sequence[Grid], pictures: Sequence[Grid] = ()) -> Campaign:
+def campaign(logs: Sequence[Log], found: Sequence[Grid], pictures: Pictures) -> Campaign:
     """Compare what is comparable over the candidates of all logs; `found`: the grids of their measures, and
     `pictures`: of those about pictures."""
     results = _aligned(logs)
@@ -179,8 +186,9 @@ def _same_cell(grid: Grid, results: Mapping[tuple[str, str], CellResult]) -> Seq
 
 def campaign_markdown(found: Campaign, drawn: Mapping[str, str], reports: Mapping[str, str]) -> str:
     """The campaign report. `drawn`: figures as markdown, by name; `reports`: by label, where a log's own report is."""
-    devices = dict.fromkeys(m.device for g in (*found.grids, *found.pictures) for m in g.measures)
-    pictures = picture_parts(found.pictures, [s for log in found.logs for s in log.silent])
+    devices = dict.fromkeys(m.device for g in (*found.grids, *found.pictures.costs) for m in g.measures)
+    not_all = [u for log in found.logs for u in log.unanswered]
+    pictures = picture_parts(found.pictures, not_all, drawn.get("pictures", ""))
     nothing = "No document was read.\n" if pictures else "Nothing was measured.\n"
     parts = [
         f"# Evaluation of document reading: {len(found.logs)} logs\n",
@@ -190,7 +198,7 @@ def campaign_markdown(found: Campaign, drawn: Mapping[str, str], reports: Mappin
         _section("Summary", _winners(found.winners) or nothing),
         _section("Logs", _logs_table(found.logs, reports)),
         _section("Devices", *grid_parts(found.grids, drawn)) if found.grids else "",
-        _section("Pictures", *pictures, drawn.get("pictures", "")) if pictures else "",
+        _section("Pictures", *pictures) if pictures else "",
         _section(
             "The same cell in several logs",
             "Against the first log that holds it, on the same documents; p adjusted (Holm) within each metric.\n",
@@ -225,7 +233,7 @@ def _winners(winners: Sequence[Winner]) -> str:
 
 
 def _logs_table(logs: Sequence[Log], reports: Mapping[str, str]) -> str:
-    rows = []
+    rows, questions = [], any(log.questions for log in logs)
     for log in logs:
         run, imported = log.run, log.imported
         rows.append(
@@ -234,15 +242,17 @@ def _logs_table(logs: Sequence[Log], reports: Mapping[str, str]) -> str:
                 "measured" if imported is None else f"imported ({escape(str(imported.get('kind')))})",
                 escape(str(log.corpus.get("name", "not recorded"))),
                 str(log.documents),
+                *([str(log.questions)] if questions else []),
                 escape(str(run.prompt.get("fingerprint") or "not recorded")) if run else "not recorded",
                 escape(run.started) if run else "not recorded",
-                str(len(log.results)),
+                str(log.candidates),
                 str(log.skipped_lines),
                 f"`{log.sha256[:12]}`",
             ]
         )
-    header = ["Log", "Origin", "Corpus", "Documents", "Prompt", "Started", "Candidates", "Damaged lines", "SHA-256"]
-    return table(header, rows, "lllrllrrl")
+    header = ["Log", "Origin", "Corpus", "Documents", *(["Questions about pictures"] if questions else [])]
+    header += ["Prompt", "Started", "Candidates", "Damaged lines", "SHA-256"]
+    return table(header, rows, "lllrrllrrl" if questions else "lllrllrrl")
 
 
 def _pairs_table(pairs: Collection[Comparison]) -> str:
@@ -275,7 +285,7 @@ def campaign_json(found: Campaign) -> str:
         ],
         "winners": [asdict(w) for w in found.winners],
         "metrics": devices_json(found.grids),
-        **({"pictures": devices_json(found.pictures)} if found.pictures else {}),
+        **({"pictures": devices_json(found.pictures.grids)} if found.pictures.grids else {}),
         "pairs": [asdict(c) for c in found.pairs],
     }
     return json.dumps(told, indent=1, ensure_ascii=True, allow_nan=False) + "\n"
@@ -289,7 +299,7 @@ def measures_csv(found: Campaign) -> bytes:
             *(m.log, m.cell, m.device, m.name, m.metric.value, m.metric.low, m.metric.high, m.metric.n, m.metric.unit),
             *(m.basis.get("origin"), m.missing, grid.refusal(m) if m.metric.value is not None else None),
         ]
-        for grid in (*found.grids, *found.pictures)
+        for grid in (*found.grids, *found.pictures.grids)
         for m in grid.measures
     ]
     return to_csv([header, *rows])

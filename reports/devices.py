@@ -11,9 +11,9 @@ from reports.formatting import escape, format_metric, table
 from reports.measures import Grid, Measure, grids, measures, on_several_devices
 from reports.summary import Summary
 
-__all__ = ["device_parts", "devices_json", "grid_parts", "refusals_table", "values_table"]
+__all__ = ["MARK", "device_parts", "devices_json", "grid_parts", "refusals_table", "values_table"]
 
-_MARK = "‡"
+MARK = "‡"
 _SHOWN = 6
 """Cells that a reason names."""
 
@@ -30,7 +30,7 @@ def grid_parts(found: Sequence[Grid], drawn: Mapping[str, str]) -> Sequence[str]
     """Values by cell and device, what imported numbers are, and what is not to be compared, with their figures."""
     known, imported = ([g for g in found if (g.name in METRICS) is own] for own in (True, False))
     return [
-        f"Rates in percent; in brackets 95 % intervals by document. {_MARK}: not to be compared with the rest of its "
+        f"Rates in percent; in brackets 95 % intervals by document. {MARK}: not to be compared with the rest of its "
         "column, for the reason under Not compared.\n",
         drawn.get("devices", ""),
         *([values_table(known)] if known else []),
@@ -42,8 +42,8 @@ def grid_parts(found: Sequence[Grid], drawn: Mapping[str, str]) -> Sequence[str]
     ]
 
 
-def values_table(found: Sequence[Grid]) -> str:
-    """A row for each cell on each device, a column for each metric."""
+def values_table(found: Sequence[Grid], *, absent: str = "not told") -> str:
+    """A row for each cell on each device, a column for each metric; `absent` stands where a cell has no measure."""
     rows: dict[tuple[str, str, str], dict[str, str]] = {}
     for grid in found:
         for m in grid.measures:
@@ -51,7 +51,7 @@ def values_table(found: Sequence[Grid]) -> str:
     logs = any(log for _, _, log in rows)
     header = ["Cell", "Device", *(["Log"] if logs else []), *(escape(g.title) for g in found)]
     shown = [
-        [*map(escape, key if logs else key[:2]), *(values.get(g.name, "not told") for g in found)]
+        [*map(escape, key if logs else key[:2]), *(values.get(g.name, absent) for g in found)]
         for key, values in sorted(rows.items(), key=lambda item: (item[0][0].casefold(), item[0]))
     ]
     return table(header, shown, "lllr" if logs else "llr")
@@ -60,7 +60,7 @@ def values_table(found: Sequence[Grid]) -> str:
 def _value(grid: Grid, measure: Measure) -> str:
     if measure.metric.value is None:
         return measure.missing or "not measured"
-    return format_metric(measure.metric) + (f" {_MARK}" if grid.refusal(measure) is not None else "")
+    return format_metric(measure.metric) + (f" {MARK}" if grid.refusal(measure) is not None else "")
 
 
 def _definitions(found: Sequence[Grid]) -> str:
@@ -79,15 +79,15 @@ def refusals_table(found: Sequence[Grid]) -> str:
     for grid in found:
         for m in grid.measures:
             if m.metric.value is not None and (why := grid.refusal(m)) is not None:
-                cells.setdefault((why, grid.title), []).append(f"{m.log}: {m.cell}" if m.log else m.cell)
-    metrics: dict[tuple[str, tuple[str, ...]], list[str]] = {}
-    for (why, title), names in cells.items():
-        metrics.setdefault((why, tuple(names)), []).append(title)
+                cells.setdefault((why, grid.name), []).append(f"{m.log}: {m.cell}" if m.log else m.cell)
+    titles, metrics = {g.name: g.title for g in found}, dict[tuple[str, tuple[str, ...]], list[str]]()
+    for (why, name), names in cells.items():
+        metrics.setdefault((why, tuple(names)), []).append(titles[name])
     rows = []
-    for (why, alike), titles in metrics.items():
+    for (why, alike), shared in metrics.items():
         more = f" and {len(alike) - _SHOWN} more" if len(alike) > _SHOWN else ""
         shown = ", ".join(map(escape, alike[:_SHOWN])) + more
-        rows.append([escape(", ".join(titles), 400), escape(why, 400), shown])
+        rows.append([escape(", ".join(shared), 400), escape(why, 400), shown])
     return table(["Metrics", "Why", "Cells"], rows, "l") if rows else ""
 
 

@@ -28,6 +28,7 @@ __all__ = [
     "measures",
     "on_several_devices",
     "origin_of",
+    "rss_sensor",
 ]
 
 QUALITY = ("f1", "hallucination_rate")
@@ -208,10 +209,12 @@ def _documents(digests: Sequence[str]) -> str:
 def _sensor(result: CellResult, name: str) -> str | None:
     if name == "energy_j":
         return energy_sensor(result)
-    if name == "peak_rss_bytes":
-        marked = any(r.memory.high_water_bytes is not None for r in result.readings.values())
-        return "kernel high-water mark" if marked else "samples"
-    return None
+    return rss_sensor(result.readings.values()) if name == "peak_rss_bytes" else None
+
+
+def rss_sensor(readings: Iterable[ReadingRecord]) -> str:
+    """What told the peak of host memory of some readings."""
+    return "kernel high-water mark" if any(r.memory.high_water_bytes is not None for r in readings) else "samples"
 
 
 def _aggregates(summary: Summary, log: str) -> Sequence[Measure]:

@@ -24,6 +24,7 @@ from harness.metrics import METRICS
 from harness.provenance import allowed_cores
 from harness.results import Scorer
 from reports.campaign import Log, campaign, campaign_json, campaign_markdown, labels, measures_csv
+from reports.campaign_pictures import Pictures
 from reports.csvs import raw_csvs, table_csvs
 from reports.decisions import decide
 from reports.deployment import manifests
@@ -141,8 +142,8 @@ def _given(pool: ProcessPoolExecutor | None, work: Callable[..., _Result], *argu
 def _campaign(made: Sequence[_Made], out: Path, pool: ProcessPoolExecutor | None) -> RenderedReport:
     """Write the report over all logs, and those of each that were made."""
     found = grids([measure for log, _, _ in made for measure in log.measures])
-    pictures = grids([measure for log, _, _ in made for measure in log.pictures])
-    drawn_grids = _given(pool, _campaign_figures, found, pictures)  # drawing takes as long as comparing
+    pictures = Pictures.of([log.pictures for log, _, _ in made])
+    drawn_grids = _given(pool, _campaign_figures, found, pictures.drawn)  # drawing takes as long as comparing
     over_all = campaign([log for log, _, _ in made], found, pictures)
     figures = drawn_grids()
     drawn = {f.name: f"![{escape(f.title)}](figures/{f.name}.png)\n\n*{escape(f.caption, 1000)}*\n" for f in figures}
@@ -220,10 +221,11 @@ def _campaign_figures(grids: Sequence[Grid], pictures: Sequence[Grid]) -> Sequen
     """Devices by cells: of the metrics, of imported numbers of other names, and of what was asked about pictures."""
     found = []
     known, imported = ([g for g in grids if (g.name in METRICS) is own] for own in (True, False))
-    with drawing(coarse=len(grids) * max((len(g.measures) for g in grids), default=0) > _MANY) as to_png:
+    with drawing(coarse=sum(len(g.measures) for g in (*grids, *pictures)) > _MANY) as to_png:
         for name, shown in (("devices", known), ("imported", imported), ("pictures", pictures)):
             if (drawn := draw_grids(shown)) is not None:
                 canvas, title, caption = drawn
+                title = f"{title}, of pictures" if name == "pictures" else title
                 found.append(Figure(name=name, title=title, caption=caption, png=to_png(canvas)))
     return found
 

@@ -6,7 +6,11 @@ import csv
 import io
 import json
 import os
+import re
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -31,6 +35,7 @@ from harness.scenes.tasks.controls import blind_prior
 from reports import render
 from reports.figures import draw_figures
 from reports.markdown import report_markdown
+from reports.picture_measures import picture_measures, unanswered
 from reports.render import render_campaign
 from reports.scene_data import scenes_csvs, scenes_json
 from reports.summary import Summary, summarise
@@ -182,51 +187,105 @@ def test_a_log_whose_truth_was_lost_still_renders(log: Path, tmp_path: Path) -> 
     assert "Picture understanding" not in report_markdown(found, [], "log")
 
 
+def logs_of(folder: Path, log: Path, change: dict[str, Callable[[str], str]]) -> list[Path]:
+    """The log as it is, as `here`, and changed ones beside it."""
+    for name, changed in {"here": str, **change}.items():
+        (folder / name).mkdir()
+        (folder / name / "evidence.jsonl").write_text(changed(log.read_text()))
+    return [folder / name / "evidence.jsonl" for name in ("here", *change)]
+
+
 @pytest.fixture(scope="module")
 def campaign(log: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The log, the same of another device, and one whose questions are worded otherwise, with a model that is not
     supported."""
-    folder, text = tmp_path_factory.mktemp("campaign"), log.read_text()
-    changed = {
-        "here": text,
-        "there": text.replace('"name": "GPU"', '"name": "Other GPU"'),
-        "worded": text.replace('"prompt": "', '"prompt": "Please: '),
+    folder = tmp_path_factory.mktemp("campaign")
+    change = {
+        "there": lambda text: text.replace('"name": "GPU"', '"name": "Other GPU"'),
+        "worded": lambda text: text.replace('"prompt": "', '"prompt": "Please: '),
     }
-    for name, lines in changed.items():
-        (folder / name).mkdir()
-        (folder / name / "evidence.jsonl").write_text(lines)
-    silent = "silent-bf16@cuda~tasks"
-    with EvidenceLog(folder / "worded" / "evidence.jsonl") as out:
+    logs = logs_of(folder, log, change)
+    with EvidenceLog(logs[-1]) as out:
         key = next(iter(read_evidence(log).questions))
+        silent = "silent-bf16@cuda~tasks"
         out.append(PassRecord(cell=silent, role=Role.CANDIDATE, documents=[key], tasks=list(ASKED)))
         loaded = {"model": "silent", "quantization": "bf16", "runtime": "eager", "device": "cuda"}
         why = {"failure": Failure.UNSUPPORTED, "message": "no adapter for it"}
         out.append(CellRecord(cell=silent, **loaded, role=Role.CANDIDATE, **why))
-    render_campaign([folder / name / "evidence.jsonl" for name in changed], folder / "out")
+    render_campaign(logs, folder / "out")
     return folder / "out"
 
 
+def pictures_of(folder: Path) -> dict[str, dict[tuple[str, str], dict[str, Any]]]:
+    """Values of the campaign's metrics of pictures by log and cell."""
+    told = json.loads((folder / "report.json").read_text())["pictures"]
+    return {m["metric"]: {(v["log"], v["cell"]): v for v in m["values"]} for m in told}
+
+
 def test_a_campaign_compares_pictures_where_questions_agree(campaign: Path) -> None:
-    told = {m["metric"]: m for m in json.loads((campaign / "report.json").read_text())["pictures"]}
-    speed = {(v["log"], v["cell"]): v for v in told["picture_output_tok_per_s"]["values"]}
-    assert speed["here", "good-bf16@cuda"]["value"] == speed["there", "good-bf16@cuda"]["value"] > 0
-    assert speed["there", "good-bf16@cuda"]["device"] == "Other GPU"
-    assert speed["here", "good-bf16@cuda"]["refused"] is None
-    assert speed["worded", "good-bf16@cuda"]["refused"].startswith("questions ")
+    told = pictures_of(campaign)
+    speed, good = told["picture_output_tok_per_s"], "good-bf16@cuda"
+    assert speed["here", good]["value"] == speed["there", good]["value"] > 0
+    assert speed["there", good]["device"] == "Other GPU"
+    assert speed["here", good]["refused"] is None
+    assert speed["worded", good]["refused"].startswith("questions ")
+    assert told["picture_load_s"]["worded", good]["refused"] is None, "loading knows of no question"
     assert speed["worded", "silent-bf16@cuda"]["missing"] == "unsupported"
-    quality = {(v["log"], v["cell"]): v for v in told["picture_caption_brief"]["values"]}
-    assert 0.5 < quality["here", "good-bf16@cuda"]["value"] < 1
+    quality = told["picture_caption_brief"]
+    assert 0.5 < quality["here", good]["value"] < 1
+    assert quality["here", BLIND_PRIOR.replace("~tasks", "")]["value"] < quality["here", good]["value"]
     assert quality["here", "random-bf16@cuda~dummy"]["value"] is None
     assert quality["here", "random-bf16@cuda~dummy"]["missing"] == "not judged"
-    assert told["picture_energy_j"]["basis"]["sensor"] == "counter"
 
 
 def test_a_campaign_tells_of_pictures(campaign: Path) -> None:
     report = (campaign / "report.md").read_text()
     section = report.partition("\n## Pictures\n")[2].partition("\n## ")[0]
     assert "Tokens/s/W" in section
-    assert "Energy closure" in section
-    assert "| silent-bf16@cuda | worded | unsupported | no adapter for it |" in section
+    assert "| silent-bf16@cuda | worded | 0 of 1 | unsupported | no adapter for it |" in section
+    assert re.search(r"\| good-bf16@cuda \| here \| \d+ of \d+ \|", section), "of whom some questions failed"
+    for line in section.partition("### Not compared\n")[2].splitlines():
+        cells = line.split(" | ")[-1].split(", ")
+        assert len(cells) == len(set(cells)), line
     assert "figures/pictures.png" in section
     assert (campaign / "figures" / "pictures.png").exists()
     assert "No document was read." in report
+
+
+def test_what_of_pictures_must_agree(log: Path, tmp_path: Path) -> None:
+    def cut(text: str) -> str:
+        mine = [line for line in text.splitlines(True) if f'"record": "reading", "cell": "{GOOD}"' in line]
+        return "".join(line for line in text.splitlines(True) if line not in mine[9:])
+
+    identity = re.compile(r'("record": "picture-set", .*?"identity": ")\w{4}')
+    marked = re.compile(r'"high_water_bytes": null')
+    change = {
+        "cut": cut,
+        "drawn": lambda text: identity.sub(r"\1ffff", text),
+        "marked": lambda text: marked.sub('"high_water_bytes": 2000000000', text),
+        "lost": lambda text: "".join(line for line in text.splitlines(True) if '"record": "picture"' not in line),
+    }
+    render_campaign(logs_of(tmp_path, log, change), tmp_path / "out")
+    told, good = pictures_of(tmp_path / "out"), "good-bf16@cuda"
+    speed, memory, quality = (told[f"picture_{n}"] for n in ("latency_s", "peak_rss_bytes", "counting"))
+    assert [speed[name, good]["refused"] for name in ("here", "marked")] == [None, None]
+    assert "answered" in speed["cut", good]["refused"]
+    assert "pictures ffff" in speed["drawn", good]["refused"]
+    assert "pictures ffff" in quality["drawn", good]["refused"]
+    assert "sensor" in memory["marked", good]["refused"]
+    report = (tmp_path / "out" / "report.md").read_text()
+    assert "| good-bf16@cuda | lost | 0 of 0 | incomplete |" in report
+
+
+def test_a_cell_without_answers_is_named_after_what_failed_most(log: Path, tmp_path: Path) -> None:
+    summary = summarise(read_evidence(log))
+    failing = [r for r in summary.tasks if r.cell == GOOD]
+    reasons = iter([Failure.TIMEOUT, *[Failure.CRASH] * 99])
+    for result in failing:
+        for key, told in result.readings.items():
+            result.readings[key] = replace(told, failure=next(reasons), message="m", text=None)
+    found = next(u for u in unanswered(replace(summary, tasks=failing), "here") if u.cell == "good-bf16@cuda")
+    assert (found.answered, found.failure) == (0, "crash")
+    assert {
+        m.missing for m in picture_measures(replace(summary, tasks=failing), "here").costs if m.cell == found.cell
+    } == {None, "crash"}

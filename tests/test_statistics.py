@@ -236,7 +236,11 @@ def test_sign_flip_refuses_an_unknown_alternative() -> None:
 def test_sign_flip_by_monte_carlo_is_near_the_exact_value_and_never_zero() -> None:
     differences = [0.4, -0.2, 0.3, 0.1, -0.5, 0.2, 0.3, -0.1, 0.6, 0.2, -0.3, 0.1, 0.4, -0.2, 0.1, 0.2]
     exact = sign_flip_test(differences)
-    assert sign_flip_test([*differences, 1e-12]) == pytest.approx(exact, abs=0.01)
+    assert exact > 0.1
+    assert sign_flip_test([*differences, 1e-12]) == pytest.approx(exact, abs=0.05)
+    shifted = [d + 0.1 for d in differences]
+    assert sign_flip_test(shifted) < 0.1
+    assert sign_flip_test([*shifted, 1e-12]) == pytest.approx(sign_flip_test(shifted), abs=0.005)
     assert sign_flip_test([1.0] * 60, "greater") == 1 / 20_001
     assert sign_flip_test([1.0] * 60, "greater") == sign_flip_test([1.0] * 60, "greater")
 

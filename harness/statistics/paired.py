@@ -35,6 +35,7 @@ _ROUNDING = 1e-9
 _FIRST = 20
 """One in so many of the draws comes first: where it finds nothing unusual, a finer p-value says no more."""
 _USUAL = 0.1
+"""More than this share of the first draws as extreme as what was seen is nothing unusual."""
 _NEVER = 1e-12
 """Nothing is drawn when the chance that any of the draws would be as extreme as what was seen is below this."""
 
@@ -75,9 +76,9 @@ def sign_flip_test(
     """p-value of paired differences being symmetric about zero: the share of sign patterns as extreme.
 
     Exact with up to 16 nonzero differences; beyond that seeded Monte Carlo, (hits + 1) / (draws + 1), so that
-    it is never 0 (Phipson & Smyth 2010). A twentieth of the draws is made first, and decides if more than a tenth of it
-    are hits (as in Besag & Clifford 1991). 'greater' asks whether the mean is above zero. 1.0 without a nonzero
-    difference.
+    it is never 0 (Phipson & Smyth 2010). A twentieth of the draws is looked at first, and decides if more than a
+    tenth of it are hits (in the spirit of Besag & Clifford 1991): a p-value of up to 0.1 comes from all draws
+    alone. 'greater' asks whether the mean is above zero. 1.0 without a nonzero difference.
     """
     if alternative not in ("two-sided", "less", "greater"):
         raise ValueError(f"alternative must be two-sided, less or greater, not {alternative!r}")

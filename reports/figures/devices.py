@@ -132,7 +132,8 @@ def _shades(values: Sequence[float]) -> Callable[[float], float]:
 
 def _units(panel: Grid) -> tuple[Callable[[float], str], str]:
     """How a metric's values are written, and its title with the unit and what is better."""
-    higher = METRICS[panel.name].higher_is_better if panel.name in METRICS else None
+    name = panel.name.removeprefix("picture_")
+    higher = METRICS[name].higher_is_better if name in METRICS else None
     better = "" if higher is None else f" ({'higher' if higher else 'lower'} is better)"
     match panel.unit:
         case "ratio":
