@@ -31,7 +31,7 @@ class ImageFacts:
     width: int | None
     """Of the image before it is cut into tiles, in pixels."""
     height: int | None
-    pixel_sha256: str | None
+    pixel_crc32: str | None
     """Of the values that the model is given."""
 
 
@@ -67,11 +67,11 @@ def linear_layers(facts: Mapping[str, Any]) -> LinearLayers | None:
 
 def image_facts(reading: ReadingRecord) -> ImageFacts:
     """How the image of a reading was prepared."""
-    told, sha = reading.facts, reading.facts.get("pixel_sha256")
+    told, mark = reading.facts, reading.facts.get("pixel_crc32")
     return ImageFacts(
         tiles=number(told, "tiles"),
         image_tokens=number(told, "image_tokens"),
         width=number(told, "image_width"),
         height=number(told, "image_height"),
-        pixel_sha256=sha if isinstance(sha, str) else None,
+        pixel_crc32=mark if isinstance(mark, str) else None,
     )

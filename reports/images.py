@@ -75,7 +75,7 @@ def _spread(counts: Sequence[int]) -> str:
 
 
 def _same_pixels(ours: Mapping[str, ImageFacts], theirs: Mapping[str, ImageFacts]) -> str:
-    pairs = [(ours[d].pixel_sha256, theirs[d].pixel_sha256) for d in ours.keys() & theirs.keys()]
+    pairs = [(ours[d].pixel_crc32, theirs[d].pixel_crc32) for d in ours.keys() & theirs.keys()]
     known = [a == b for a, b in pairs if a is not None and b is not None]
     return f"{format_percent(sum(known) / len(known))} of {len(known)}" if known else MISSING
 

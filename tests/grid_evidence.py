@@ -29,7 +29,7 @@ def _pictured(mode: str) -> Callable[[DocumentRecord], Mapping[str, Any]]:
         tiles = 1 + KINDS.index(document.kind or "receipt") * 2
         facts = {"tiles": tiles, "image_tokens": 256 * tiles, "image_width": 448, "image_height": 448 * tiles}
         return {
-            "facts": {**facts, "pixel_sha256": f"{tiles:064x}"},
+            "facts": {**facts, "pixel_crc32": f"{tiles:064x}"},
             "stop": "length" if document.document == "receipt_003.png" and mode == "nf4" else "eos",
             "output_tokens": 180,
         }

@@ -27,7 +27,7 @@ def readings(*, seconds: float = 1.0, text: Callable[[DocumentRecord], str | Non
         if i % 10 == 3 and text is right:
             given = right(document, SUPPLIER="Somebody Else")
         took = seconds * (1 + i % 5)  # documents differ in size
-        return {"text": given, "latency_s": took, "facts": {"pixel_sha256": f"{i:016x}"}}
+        return {"text": given, "latency_s": took, "facts": {"pixel_crc32": f"{i:016x}"}}
 
     return told
 

@@ -285,7 +285,7 @@ def test_a_difference_is_told_with_the_gap_at_the_token_where_the_answers_part()
 
 
 def seen(**facts: Any) -> dict[str, Any]:
-    return {"tiles": 2, "image_tokens": 512, "pixel_sha256": "aa", **facts}
+    return {"tiles": 2, "image_tokens": 512, "pixel_crc32": "aa", **facts}
 
 
 @pytest.mark.parametrize(
@@ -315,7 +315,7 @@ def test_an_unanswered_document_needs_no_image_facts():
     ("ours", "theirs", "verdict"),
     [
         (seen(), seen(), Verdict.PASS),
-        (seen(pixel_sha256="bb"), seen(), Verdict.FAIL),
+        (seen(pixel_crc32="bb"), seen(), Verdict.FAIL),
         ({}, {}, Verdict.FAIL),
     ],
 )

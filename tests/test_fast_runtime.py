@@ -72,7 +72,7 @@ def pages(sizes: Sequence[tuple[int, int]] = SIZES) -> list[Image.Image]:
 
 
 def said(answers: Sequence[Answer]) -> list[tuple[object, ...]]:
-    return [(a.text, a.output_tokens, a.stop, a.prompt_tokens, a.facts["pixel_sha256"]) for a in answers]
+    return [(a.text, a.output_tokens, a.stop, a.prompt_tokens, a.facts["pixel_crc32"]) for a in answers]
 
 
 @pytest.mark.parametrize("slots", [0, 1, 2])

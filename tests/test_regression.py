@@ -187,7 +187,7 @@ CHANGES: Sequence[tuple[Status, Verdict, str, Callable[[], Sequence[Record]]]] =
         Status.CHANGED_PIXELS,
         Verdict.INCONCLUSIVE,
         "30 images were prepared otherwise",
-        lambda: edited(log(), ReadingRecord, lambda r: replace(r, facts={"pixel_sha256": "new"})),
+        lambda: edited(log(), ReadingRecord, lambda r: replace(r, facts={"pixel_crc32": "new"})),
     ),
     (
         Status.OTHER_DEVICE,

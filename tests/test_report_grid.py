@@ -246,7 +246,7 @@ def test_tiles_are_told_by_cell_and_by_number(markdown):
 def test_other_pixels_in_another_precision_show(tmp_path):
     asked = evidence.documents(4)
     other = [
-        replace(r, facts={**r.facts, "pixel_sha256": "f" * 64})
+        replace(r, facts={**r.facts, "pixel_crc32": "f" * 64})
         if isinstance(r, ReadingRecord) and r.document == asked[0].document
         else r
         for r in grid.model_cell("tiny-internvl", "nf4", asked)

@@ -82,7 +82,7 @@ class Answer:
     calls: int = 1
     """Model calls made for it, failed attempts included."""
     facts: Mapping[str, Setting] = field(default_factory=dict)
-    """Of this document: `tiles`, `image_tokens`, `pixel_sha256`, ..."""
+    """Of this document: `tiles`, `image_tokens`, `pixel_crc32`, ..."""
     attempts: Sequence[Attempt] = ()
     """The calls that the answer was put together from, in order; none where the backend itself answered."""
     allocator: Sequence[AllocatorPeak] = ()

@@ -45,7 +45,7 @@ class BaselineReading:
     """Whether it was measured in the run that its log ends with, and not taken over or imported."""
     prompt_tokens: int | None = None
     output_tokens: int | None = None
-    pixel_sha256: str | None = None
+    pixel_crc32: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -244,7 +244,7 @@ def _reading(reading: ReadingRecord | None, *, fresh: bool) -> BaselineReading:
         fresh=fresh,
         prompt_tokens=reading.prompt_tokens,
         output_tokens=reading.output_tokens,
-        pixel_sha256=image_facts(reading).pixel_sha256,
+        pixel_crc32=image_facts(reading).pixel_crc32,
     )
 
 

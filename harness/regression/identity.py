@@ -97,8 +97,8 @@ def _model_changes(now: BaselineRun, then: BaselineRun) -> Iterator[Change]:
     pixels = [
         d
         for d in sorted(now.readings.keys() & then.readings.keys())
-        if (ours := now.readings[d].pixel_sha256) is not None
-        and (theirs := then.readings[d].pixel_sha256) is not None
+        if (ours := now.readings[d].pixel_crc32) is not None
+        and (theirs := then.readings[d].pixel_crc32) is not None
         and ours != theirs
     ]
     if pixels:

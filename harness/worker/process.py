@@ -33,7 +33,9 @@ __all__ = ["Lost", "Use", "WorkerProcess", "worker_environment"]
 
 _TICK_S = 0.01
 _SLOW_TICK_S = 0.05
-"""Between samples of host memory alone, in requests of over a second: what watches shares the processor."""
+"""At most, between samples of host memory alone: what watches shares the processor."""
+_TICK_SHARE = 0.1
+"""Of the time that a request has taken so far, which such samples then lie apart: a short one has as many of them."""
 _CLOSE_GRACE_S = 2.0
 _REAP_S = 10.0
 _OUTPUT_LIMIT_BYTES = 8 << 20
@@ -206,7 +208,9 @@ class WorkerProcess:
         begun = time.monotonic()
         next_sample, deadline = begun + _TICK_S, begun + timeout_s
         while (now := time.monotonic()) < deadline:
-            tick = _SLOW_TICK_S if self._only_memory and now - begun > 1 else _TICK_S
+            tick = _TICK_S
+            if self._only_memory:
+                tick = min(_SLOW_TICK_S, max(_TICK_S, _TICK_SHARE * (now - begun)))
             events = dict(poll.poll(min(tick, deadline - now) * 1000))
             if self._requests in events:
                 pending = self._write(pending)
