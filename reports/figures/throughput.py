@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
 __all__ = ["draw_throughput"]
 
+_TICKS = 10
+"""Batch sizes that an axis has room for."""
+
 
 def draw_throughput(summary: Summary) -> tuple[Canvas, str, str] | None:
     """Images/s of each sweep, both axes logarithmic; None without a step that was timed."""
@@ -75,16 +78,17 @@ def _line(axes: Axes, cell: str, steps: Sequence[SweepStep], i: int) -> None:
 
 
 def _ticks(axes: Axes, lines: Mapping[str, Sequence[SweepStep]]) -> None:
-    """A tick at every batch size that is a power of two, and plain numbers of images a second."""
+    """A tick at every batch size, or of many at every power of two, and plain numbers of images a second."""
     from matplotlib.ticker import LogLocator
 
-    sizes = {s.batch_size for steps in lines.values() for s in steps}
-    powers = [2**k for k in range(max(sizes).bit_length()) if min(sizes) <= 2**k]
-    axes.set_xticks(powers or sorted(sizes), [str(p) for p in powers or sorted(sizes)])
-    axes.set_xlim(min(sizes) / 1.25, max(sizes) * 1.25)
+    sizes = sorted({s.batch_size for steps in lines.values() for s in steps})
+    axes.set_xlim(sizes[0] / 1.25, sizes[-1] * 1.25)
+    if len(sizes) > _TICKS:
+        sizes = [2**k for k in range(sizes[-1].bit_length()) if sizes[0] <= 2**k]
+    axes.set_xticks(sizes, [str(size) for size in sizes])
     axes.xaxis.set_minor_formatter("")
     axes.yaxis.set_major_formatter("{x:g}")
     low, high = axes.get_ylim()
     if high / low > 5:  # a narrower range may hold none of these: there, matplotlib's steps between are named
         axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-    axes.yaxis.set_minor_formatter("" if high / low > 5 else "{x:.2g}")
+    axes.yaxis.set_minor_formatter("" if high / low > 5 else "{x:.3g}")
