@@ -63,8 +63,24 @@ class Setup:
         )
 
 
-def one_round(pages: list[Path], folder: Path, setup: Setup) -> list[tuple[float, float]]:
-    """In a fresh process, by page, the log-ratio of pass to loop and the loop's seconds.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Page:
+    """What one page took in one round."""
+
+    ratio: float
+    """Natural logarithm of pass to loop."""
+    plain_s: float
+    """In the loop."""
+    beside_s: float
+    """In the pass, beside what a loop does as well: it has little noise, but leaves out how far watching slows that."""
+
+
+_SAME = ("decode_s", "preprocess_s", "generate_s")
+"""Phases of a pass that a loop has too."""
+
+
+def one_round(pages: list[Path], folder: Path, setup: Setup) -> list[Page]:
+    """Every page but the first, in a fresh process.
 
     Each page: pass, loop, loop, pass, so that both sides once follow the other and once themselves (the pass then with
     another page before it, which is not to its favour). The pass is timed from the end of the last callback to the next
@@ -75,6 +91,7 @@ def one_round(pages: list[Path], folder: Path, setup: Setup) -> list[tuple[float
     documents = [Document(name=f"{i}", path=page, truth={}, image_sha256="") for i, page in enumerate(order)]
     spent: dict[Path, list[float]] = {page: [] for page in pages}
     plain: dict[Path, list[float]] = {page: [] for page in pages}
+    beside: dict[Path, list[float]] = {page: [] for page in pages}
     loop, resumed = bare_loop(folder), math.nan
 
     def between(reading: ReadingRecord) -> None:
@@ -83,6 +100,7 @@ def one_round(pages: list[Path], folder: Path, setup: Setup) -> list[tuple[float
         page = order[position]
         spent[page].append(now - resumed)
         assert reading.failure is None, reading.message
+        beside[page].append(spent[page][-1] - sum(reading.phases.get(phase, 0.0) for phase in _SAME))
         if position % 2 == 0:
             for _ in range(2):
                 seconds, answer = loop(page)
@@ -100,7 +118,14 @@ def one_round(pages: list[Path], folder: Path, setup: Setup) -> list[tuple[float
     )
     with EvidenceLog(folder / "evidence.jsonl") as log:
         run_pass(asked, log=log, on_reading=between)
-    return [(math.log(sum(spent[page]) / sum(plain[page])), statistics.fmean(plain[page])) for page in pages[1:]]
+    return [
+        Page(
+            ratio=math.log(sum(spent[page]) / sum(plain[page])),
+            plain_s=statistics.fmean(plain[page]),
+            beside_s=statistics.fmean(beside[page]),
+        )
+        for page in pages[1:]
+    ]
 
 
 def compare(folder: Path, capsys: pytest.CaptureFixture[str], setup: Setup, *, rounds: int, count: int = PAGES) -> None:
@@ -116,17 +141,19 @@ def compare(folder: Path, capsys: pytest.CaptureFixture[str], setup: Setup, *, r
     for number in range(rounds):
         (own := folder / str(number)).mkdir()
         measured.append(one_round(pages, own, setup))
-    found = mean_interval([statistics.fmean(ratio for ratio, _ in page) for page in zip(*measured, strict=True)])
+    found = mean_interval([statistics.fmean(p.ratio for p in page) for page in zip(*measured, strict=True)])
     assert found.value is not None
     assert found.low is not None
     assert found.high is not None
     added, low, high = (math.expm1(value) for value in (found.value, found.low, found.high))
-    each = ", ".join(f"{math.expm1(statistics.fmean(ratio for ratio, _ in round_)):+.2%}" for round_ in measured)
-    typical = statistics.median(seconds for round_ in measured for _, seconds in round_)
+    each = ", ".join(f"{math.expm1(statistics.fmean(p.ratio for p in round_)):+.2%}" for round_ in measured)
+    typical = statistics.median(p.plain_s for round_ in measured for p in round_)
+    beside = statistics.median(p.beside_s for round_ in measured for p in round_)
     said = (
         f"a pass adds {added:+.2%} [{low:+.2%}, {high:+.2%}] to {typical:.3f} s a page: {setup.checkpoint.name}, "
         f"{setup.device}, {setup.quantization}, {setup.runtime}, {rounds} rounds of {count} pages, "
-        f"{allowed_cores()} cores, by round {each}"
+        f"{allowed_cores()} cores, by round {each}; beside decoding, preparing and generating it spends "
+        f"{1000 * beside:.1f} ms, {beside / typical:.2%}"
     )
     with capsys.disabled():
         print(f"\n{said}")  # noqa: T201 - the measurement is the point
