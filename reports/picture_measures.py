@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from types import MappingProxyType
 
@@ -67,7 +67,7 @@ def unanswered(summary: Summary, log: str) -> Sequence[Unanswered]:
     """Candidates that were asked about pictures, and did not answer all."""
     found = []
     for cell, results in _candidates(summary).items():
-        asked, answered = (sum(map(len, part)) for part in _parts(results))
+        asked, answered = sum(len(r.questions) for r in results), sum(len(r.answered) for r in results)
         if answered < asked or not results:
             failure, message = _failure(results)
             found.append(
@@ -81,11 +81,6 @@ def unanswered(summary: Summary, log: str) -> Sequence[Unanswered]:
                 )
             )
     return found
-
-
-def _parts(results: Sequence[TaskResult]) -> tuple[list[Collection[str]], list[Collection[str]]]:
-    """Questions asked and answered, by task."""
-    return [r.questions for r in results], [r.answered for r in results]
 
 
 def _failure(results: Sequence[TaskResult]) -> tuple[str, str]:
@@ -163,7 +158,7 @@ class _Cell:
     def _measure(
         self, name: str, title: str, metric: Metric, definition: str, basis: Mapping[str, str], missing: str
     ) -> Measure:
-        if not any(_parts(self._results)[1]):
+        if not any(r.answered for r in self._results):
             missing = _failure(self._results)[0]
         return Measure(
             log=self._log,

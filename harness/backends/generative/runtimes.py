@@ -54,8 +54,8 @@ class Said:
 
     generated: Generated
     phases: Mapping[str, float]
-    """`preprocess_s`, `ttft_s`, `tpot_s`, `itl_s`, `generate_s`, and `fingerprint_s`, what hashing the pixels for
-    `facts` took.
+    """`preprocess_s`, `ttft_s`, `tpot_s`, `itl_s`, `generate_s`, and `fingerprint_s`, what the checksum of the
+    pixels for `facts` took.
 
     Of a batch that is generated as one, those of the batch."""
     prompt_tokens: int

@@ -106,9 +106,9 @@ class Pages:
         return found if self._pool is None else found.pin_memory()
 
     def told(self, number: int) -> tuple[Mapping[str, Setting], Mapping[str, float]]:
-        """Of a page that has been taken: what `image_facts` tells, and the seconds of preparing and of hashing it.
+        """Of a page that has been taken: what `image_facts` tells, and the seconds of preparing it and of its checksum.
 
-        In the background, hashing goes on while the page is answered.
+        In the background, the checksum is made while the page is answered.
         """
         facts, hashing = self._told[number]()
         return facts, {"preprocess_s": self._seconds[number], "fingerprint_s": hashing}
