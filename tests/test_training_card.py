@@ -232,6 +232,7 @@ plans = st.fixed_dictionaries(
         "repeats": st.integers(1, 9),
         "optimiser": st.sampled_from(OPTIMISERS),
         "compile": st.booleans(),
+        "z_loss": st.sampled_from([0.0, 0.0003, 0.01]),
         "devices": st.integers(1, 8),
     }
 )

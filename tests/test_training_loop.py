@@ -46,7 +46,7 @@ from fixtures.checkpoints.train.plan import (
 )
 from fixtures.checkpoints.train.ranks import Ranks
 from fixtures.checkpoints.train.stream import moved, repeated
-from fixtures.checkpoints.train.trainer import Trainer, pad_right, places_of, targets_of
+from fixtures.checkpoints.train.trainer import Trainer, pad_right, places_of, targets_of, towards_nought
 from harness.backends.generative.torchvision_schema import ensure_torchvision
 from harness.documents.synthesis import generate
 from harness.prompts import prompt
@@ -878,3 +878,36 @@ def test_a_start_that_is_none_ends_with_an_error(finished, tmp_path, capsys) -> 
     assert str(tmp_path / "none" / "training.json") in capsys.readouterr().err
     assert command.main(arguments(tmp_path / "out", "--from", str(finished("mllama")), family="internvl")) == 2
     assert "family mllama" in capsys.readouterr().err
+
+
+@given(st.floats(1e-5, 1.0), st.lists(st.booleans(), min_size=1, max_size=6).filter(any), st.integers(0, 2**31))
+def test_logits_are_pulled_towards_nought_where_they_are_told(weight, told, seed) -> None:
+    import torch
+
+    logits = (20 * torch.randn(len(told), 7, generator=torch.Generator().manual_seed(seed))).requires_grad_()
+    loss = towards_nought(logits, torch.tensor(told), weight)
+    assert loss.item() == 0
+    loss.backward()
+    # d(z^2)/d(logit) = 2 z softmax
+    normalisers = logits.detach().logsumexp(dim=-1, keepdim=True)
+    expected = weight * 2 * normalisers * logits.detach().softmax(dim=-1) * torch.tensor(told)[:, None] / sum(told)
+    torch.testing.assert_close(logits.grad, expected, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_logits_come_nearer_to_nought_and_the_loss_that_is_told_is_the_same(drawn, family) -> None:
+
+    batch = next(batch for batch in drawn[family] if batch.printed)
+
+    def learnt(z_loss: float) -> tuple[float, float]:
+        seen: list[torch.Tensor] = []
+        trainer = Trainer(plan_of(family, z_loss=z_loss), Ranks(rank=0, size=1), "cpu")
+        trainer.model.lm_head.register_forward_hook(lambda module, given, output: seen.append(output.detach().float()))
+        first = trainer.losses(batch, answers=True)[2].item()
+        for _ in range(5):
+            trainer.step(batch, 1e-3, answers=True)
+        return first, seen[-1].logsumexp(dim=-1).square().mean().item()
+
+    (told, without), (same, centred) = learnt(0.0), learnt(1.0)
+    assert same == told
+    assert centred < without
