@@ -347,6 +347,7 @@ def test_a_curve_with_little_in_it_is_drawn(lines, tmp_path, monkeypatch) -> Non
 
 @pytest.fixture(scope="module")
 def groups() -> dict[str, list[SynthesizedDocument]]:
+    ensure_torchvision()
     return held_out(3)
 
 
@@ -398,8 +399,9 @@ class Answering:
         return torch.cat([input_ids, torch.tensor(rows)], dim=1)
 
 
+@pytest.mark.parametrize(("together", "batches"), [(1, [1, 1, 1]), (2, [2, 1])])
 @pytest.mark.parametrize("family", FAMILIES)
-def test_scores_are_of_the_answers_to_each_group(groups, family, monkeypatch) -> None:
+def test_scores_are_of_the_answers_to_each_group(groups, family, together, batches, monkeypatch) -> None:
     processor = FAMILIES[family].build()[1]
     nothing = render_response(dict.fromkeys(FIELD_NAMES))
 
@@ -409,9 +411,10 @@ def test_scores_are_of_the_answers_to_each_group(groups, family, monkeypatch) ->
     texts = [said(name, document) for name, documents in groups.items() for document in documents]
     texts[-1] = "no such thing"
     model = Answering(processor.tokenizer, iter(texts))
-    monkeypatch.setattr(scores_module, "_BATCH", 2)
+    if together > 1:
+        monkeypatch.setitem(scores_module._PAGES_AT_ONCE, "cpu", together)
     found = score(model, processor, groups, "cpu")
-    assert model.batches == [2, 1] * 4
+    assert model.batches == batches * 4
     assert list(found) == [*Stratum, "random letters", "overall"]
     for stratum in Stratum:
         assert found[stratum] == {"documents": 3, "f1": 1.0, "hallucination_rate": 0.0, "parse_rate": 1.0}
