@@ -4,6 +4,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 ARGS ?=
+# Sessions and workers are many short processes: compiling every module again in each takes a quarter of their time.
+export PYTHONDONTWRITEBYTECODE =
 
 .DEFAULT_GOAL := help
 .PHONY: help evals test gpu test-gpu selftest lint bench corpus scenes clean
