@@ -142,6 +142,17 @@ def test_determinism_of_every_precision_is_checked_where_it_is_asked_for(tmp_pat
     assert checks == dict.fromkeys(("pixels-nf4#2", "pixels-nf4@b8", "pixels-fp32#2", "pixels-fp32@b8"), 2)
 
 
+def test_runtimes_that_are_read_anyway_are_compared_in_every_precision(tmp_path, corpus, catalogue):
+    """Without being asked, on all documents: it takes no further pass."""
+    options = ("--eval-models", "pixels", "--eval-quantization", "fp32,nf4", "--eval-runtimes", "eager,fast")
+    done = models(tmp_path, corpus, catalogue, *options, "-k", "runtime", evals=("determinism",), checks=2)
+    assert done.returncode == 0, done.stdout
+    evidence = read_evidence(tmp_path / "evidence.jsonl")
+    assert not [p.cell for p in evidence.passes.values() if p.role is Role.CHECK]
+    found = {gate.cell: gate.n for gate in evidence.gates if gate.metric.startswith("same_text_rate")}
+    assert found == {"pixels-fp32@fast": 4, "pixels-nf4@fast": 4}
+
+
 def test_batches_resume(tmp_path, corpus, catalogue):
     options = (
         "--eval-models",
