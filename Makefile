@@ -23,7 +23,7 @@ evals: $(STAMP) ## Evaluate the default models on the bundled documents; report 
 	$(BIN)/python -m pytest evals $(ARGS)
 
 test: $(STAMP) ## Run the project's own tests
-	$(BIN)/python -m pytest tests --ignore tests/benchmarks -n 2 --dist loadfile $(ARGS)
+	$(BIN)/python -m pytest tests --ignore tests/benchmarks -n 3 --dist loadfile $(ARGS)
 
 gpu: $(STAMP) ## Evaluate the full-size models on this machine's GPU; without one, say why and do nothing
 	$(BIN)/python -m pytest evals -m gpu $(ARGS)
