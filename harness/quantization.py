@@ -26,6 +26,7 @@ __all__ = [
     "count_linears",
     "device_capability",
     "is_skipped",
+    "packs_four_bit",
     "parse_quantization",
     "quantization_config",
     "quantization_note",
@@ -91,8 +92,6 @@ class DeviceCapability:
     name: str = "CPU"
     devices: tuple[str, ...] = ()
     """The CUDA devices that it stands for, such as `cuda:0`, as this process numbers them."""
-    packs_four_bit: bool = False
-    """Whether bitsandbytes repacks 4-bit weights for this processor (AVX512 with bf16) at their first use."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,8 +118,7 @@ def device_capability(device: str) -> DeviceCapability:
     import torch
 
     if device == "cpu":
-        bitsandbytes: Any = importlib.import_module("bitsandbytes")
-        return DeviceCapability(kind="cpu", packs_four_bit=bool(bitsandbytes.functional.has_avx512bf16()))
+        return DeviceCapability(kind="cpu")
     match = re.fullmatch(r"cuda(?::(\d+|all))?", device)
     if match is None:
         raise UnsupportedError(f"device {device!r} is not supported; use cpu, cuda, cuda:N, or cuda:all")
@@ -170,6 +168,17 @@ def quantization_support(mode: Quantization, device: DeviceCapability) -> None:
     if capability < needed:
         have, need = (".".join(map(str, pair)) for pair in (capability, needed))
         raise UnsupportedError(f"{mode} needs compute capability {need} ({why}); {device.name} has {have}")
+
+
+def packs_four_bit(mode: Quantization, device: DeviceCapability) -> bool:
+    """Whether bitsandbytes repacks the weights for this processor (AVX512 with bf16) at their first use.
+
+    Imports bitsandbytes for 4-bit modes on a processor only: a second, and memory that no other model needs.
+    """
+    if device.kind != "cpu" or not mode.is_four_bit:
+        return False
+    bitsandbytes: Any = importlib.import_module("bitsandbytes")
+    return bool(bitsandbytes.functional.has_avx512bf16())
 
 
 def quantization_note(mode: Quantization, device: DeviceCapability) -> str | None:

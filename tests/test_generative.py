@@ -534,16 +534,22 @@ from PIL import Image
 from harness.backends.protocol import BackendRequest
 from harness.backends.registry import create_backend
 settings = {"source": sys.argv[1], "max_new_tokens": 4}
-backend = create_backend(BackendRequest(backend="transformers", quantization="nf4", settings=settings))
-facts = backend.load()
+needed = {}
+for mode in ("bf16", "nf4"):
+    backend = create_backend(BackendRequest(backend="transformers", quantization=mode, settings=settings))
+    facts = backend.load()
+    needed[mode] = "bitsandbytes" in sys.modules
 answer = backend.read(Image.new("RGB", (64, 64)), "Read.")
 print(answer.output_tokens, facts["torch_threads"], os.environ["HF_HUB_OFFLINE"], tried)
+print(needed)
 """
 
 
 def test_loading_and_reading_touch_no_network_and_print_nothing(checkpoints):
-    """Unless told, also where the environment would allow it."""
-    assert in_a_process(OFFLINE, str(checkpoints["internvl"])) == "4 1 1 []\n"
+    """Unless told, also where the environment would allow it. What a mode does not need is not in its memory."""
+    said, needed = in_a_process(OFFLINE, str(checkpoints["internvl"])).splitlines()
+    assert said == "4 1 1 []"
+    assert needed == "{'bf16': False, 'nf4': True}"
 
 
 TORCHVISION = """

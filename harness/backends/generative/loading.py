@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import importlib.metadata
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -54,7 +55,6 @@ class LoadedModel:
 
     def facts(self) -> dict[str, Setting]:
         """What was loaded. Ask after the first use: some quantised layers change their layout then."""
-        import bitsandbytes
         import torch
         import transformers
 
@@ -72,7 +72,7 @@ class LoadedModel:
             "linears_quantized": sum(count.quantized for count in counts.values()),
             "torch": torch.__version__,
             "transformers": transformers.__version__,
-            "bitsandbytes": bitsandbytes.__version__,
+            "bitsandbytes": importlib.metadata.version("bitsandbytes"),
             "torch_threads": torch.get_num_threads(),
             "shapes": recorded_shapes(self.model.config.to_dict()),
         }

@@ -13,6 +13,7 @@ from harness.quantization import (
     check_layer_shapes,
     check_skip_modules,
     is_skipped,
+    packs_four_bit,
     quantization_support,
     rest_dtype,
 )
@@ -81,7 +82,7 @@ def plan_weights(
         skip=skip,
         asked=len(asked),
         parameters=sum(parameter.numel() for parameter in skeleton.parameters()),
-        predicted_bytes=predict_weight_bytes(skeleton, mode, skip, packs_four_bit=device.packs_four_bit),
+        predicted_bytes=predict_weight_bytes(skeleton, mode, skip, packs_four_bit=packs_four_bit(mode, device)),
         offloaded=offloaded,
         predicted_host_bytes=sum(
             tensor.numel() * tensor.element_size()
