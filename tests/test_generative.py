@@ -538,7 +538,7 @@ needed = {}
 for mode in ("bf16", "nf4"):
     backend = create_backend(BackendRequest(backend="transformers", quantization=mode, settings=settings))
     facts = backend.load()
-    needed[mode] = "bitsandbytes" in sys.modules
+    needed[mode] = "bitsandbytes" in sys.modules, "bitsandbytes" in facts
 answer = backend.read(Image.new("RGB", (64, 64)), "Read.")
 print(answer.output_tokens, facts["torch_threads"], os.environ["HF_HUB_OFFLINE"], tried)
 print(needed)
@@ -549,7 +549,7 @@ def test_loading_and_reading_touch_no_network_and_print_nothing(checkpoints):
     """Unless told, also where the environment would allow it. What a mode does not need is not in its memory."""
     said, needed = in_a_process(OFFLINE, str(checkpoints["internvl"])).splitlines()
     assert said == "4 1 1 []"
-    assert needed == "{'bf16': False, 'nf4': True}"
+    assert needed == "{'bf16': (False, False), 'nf4': (True, True)}"
 
 
 TORCHVISION = """

@@ -72,7 +72,6 @@ class LoadedModel:
             "linears_quantized": sum(count.quantized for count in counts.values()),
             "torch": torch.__version__,
             "transformers": transformers.__version__,
-            "bitsandbytes": importlib.metadata.version("bitsandbytes"),
             "torch_threads": torch.get_num_threads(),
             "shapes": recorded_shapes(self.model.config.to_dict()),
         }
@@ -81,6 +80,8 @@ class LoadedModel:
         for name, count in counts.items():
             facts[f"linears.{name}"] = count.quantized + count.kept
             facts[f"linears_quantized.{name}"] = count.quantized
+        if self.plan.mode.is_quantized:
+            facts["bitsandbytes"] = importlib.metadata.version("bitsandbytes")
         if (note := quantization_note(self.plan.mode, self.device)) is not None:
             facts["quantization_note"] = note
         if self.file_cache is not None:
