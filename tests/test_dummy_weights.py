@@ -9,7 +9,6 @@ import copy
 import itertools
 import json
 import os
-import time
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -392,10 +391,7 @@ def processors(process_settings) -> dict[str, tuple[Any, Any]]:
     found = {}
     for family, model in ORIGINS.items():
         config = load_config(architecture_folder(model))
-        start = time.perf_counter()
-        processor = load_family(family).dummy_processor(config)
-        assert time.perf_counter() - start < 3
-        found[family] = (config, processor)
+        found[family] = (config, load_family(family).dummy_processor(config))
     return found
 
 

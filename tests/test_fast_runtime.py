@@ -109,6 +109,22 @@ def test_layers_are_traced_whole_and_all_of_one_kind_at_once(checkpoint):
     assert 2 <= len(traces) <= 6, "text, and up to two kinds of vision layers: of one page and of several"
 
 
+@pytest.mark.parametrize("mode", ["fp32", "bf16"])
+def test_features_of_tiles_are_the_librarys_to_the_bit(tmp_path, mode):
+    pieces = opened(str(BUILDERS["internvl"](tmp_path / "internvl")), "fast", mode=mode).pieces
+    config, model = pieces.model.config, pieces.model.model
+    size = config.vision_config.image_size
+    torch.manual_seed(0)
+    pixels = torch.randn(3, 3, *size, dtype=pieces.model.dtype)
+    with torch.inference_mode():
+        wanted = model.get_image_features(pixel_values=pixels).pooler_output
+        ids = torch.full((3, wanted.shape[1]), config.image_token_id)
+        decoder = SimpleNamespace(embed=lambda ids: torch.zeros(*ids.shape, wanted.shape[2]))
+        found, _ = encoder_for("internvl", pieces.model).encode(decoder, {"input_ids": ids, "pixel_values": pixels})
+    assert torch.equal(found, wanted.float())
+    assert wanted.std() > 0
+
+
 @functools.cache
 def opened_once(checkpoint: str, runtime: str) -> TransformersBackend:
     return opened(checkpoint, runtime)
