@@ -23,6 +23,7 @@ from harness.backends.generative import TransformersBackend
 from harness.backends.generative.fast.attention import attend_cached
 from harness.backends.generative.fast.cache import SlotCache, cache_bytes
 from harness.backends.generative.fast.choosing import pick
+from harness.backends.generative.fast.compiling import as_it_is
 from harness.backends.generative.fast.decoder import Keep, State
 from harness.backends.generative.fast.engine import Engine, Row
 from harness.backends.generative.fast.layers import Layer
@@ -32,6 +33,7 @@ from harness.backends.generative.fast.runtime import waits_for_the_host
 from harness.backends.generative.fast.vision import encoder_for
 from harness.backends.protocol import Answer, BackendRequest
 from harness.errors import DocvlmError
+from tests.tile_features import tile_features
 from tests.tiny_models import BUILDERS
 
 pytestmark = [
@@ -111,18 +113,8 @@ def test_layers_are_traced_whole_and_all_of_one_kind_at_once(checkpoint):
 
 @pytest.mark.parametrize("mode", ["fp32", "bf16"])
 def test_features_of_tiles_are_the_librarys_to_the_bit(tmp_path, mode):
-    pieces = opened(str(BUILDERS["internvl"](tmp_path / "internvl")), "fast", mode=mode).pieces
-    config, model = pieces.model.config, pieces.model.model
-    size = config.vision_config.image_size
-    torch.manual_seed(0)
-    pixels = torch.randn(3, 3, *size, dtype=pieces.model.dtype)
-    with torch.inference_mode():
-        wanted = model.get_image_features(pixel_values=pixels).pooler_output
-        ids = torch.full((3, wanted.shape[1]), config.image_token_id)
-        decoder = SimpleNamespace(embed=lambda ids: torch.zeros(*ids.shape, wanted.shape[2]))
-        found, _ = encoder_for("internvl", pieces.model).encode(decoder, {"input_ids": ids, "pixel_values": pixels})
-    assert torch.equal(found, wanted.float())
-    assert wanted.std() > 0
+    model = opened(str(BUILDERS["internvl"](tmp_path / "internvl")), "fast", mode=mode).pieces.model
+    assert torch.equal(*tile_features(model, as_it_is))
 
 
 @functools.cache

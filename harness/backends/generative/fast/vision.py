@@ -51,8 +51,8 @@ def encoder_for(family: str, model: Any, compiled: Compile = as_it_is) -> Encode
 class InternVLEncoder:
     """Tiles become tokens of the prompt.
 
-    Of a layer only what is added up is compiled: a compiler's LayerNorm and GELU round one number in some thousand
-    otherwise than the library's, and by the last layer everything differs as much as 16 bits can.
+    Of a layer only what is added up is compiled. A compiler's LayerNorm and GELU round about one number in a thousand
+    otherwise than the library's, and from layer to layer that grows until the answer to some page is another.
     """
 
     def __init__(self, model: Any, compiled: Compile) -> None:
