@@ -96,7 +96,8 @@ def _define() -> dict[str, MetricDefinition]:
         "latency_s": cost(
             "s",
             "median time from request to text, image decoding included. In a batch, "
-            "which the cell's name tells (@b8), the time of the whole batch: each of its documents waits for it",
+            "which the cell's name tells (@b8), the time of the whole batch: each of its documents waits for it. "
+            "The interval, and n, of a time or its quantile count a batch once",
         ),
         "latency_p90_s": cost("s", "90th percentile of the same"),
         "latency_p95_s": cost("s", "95th percentile of the same"),
@@ -127,7 +128,8 @@ def _define() -> dict[str, MetricDefinition]:
         ),
         "prompt_tok_per_s": cost(
             "1/s",
-            "prompt tokens / time to first token. Image tokens are among them where the model reads them in its "
+            "prompt tokens / time to first token, of answers by one call and of batches whose prompts are read as one. "
+            "Image tokens are among them where the model reads them in its "
             "prompt, and not where it attends to images beside it, as Mllama does: comparable within one architecture",
             True,
         ),
@@ -142,8 +144,8 @@ def _define() -> dict[str, MetricDefinition]:
         "predicted_weights_bytes": single(
             "B", "the same, from the model's configuration and precision alone, before loading"
         ),
-        "calls_per_document": cost(
-            "calls", "mean number of model calls behind an answer, failed ones included; OCR does not count"
+        "calls_per_document": single(
+            "calls", "mean number of model calls behind these answers, failed ones included; OCR does not count"
         ),
         "peak_vram_bytes": single(
             "B",

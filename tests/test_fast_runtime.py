@@ -9,6 +9,7 @@ import math
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterable, Sequence
 from types import SimpleNamespace
 from typing import Any
@@ -160,13 +161,14 @@ def test_other_precisions_answer_too(checkpoint, mode):
     assert all(a.output_tokens for a in answers)
 
 
-def test_times_are_of_the_page_and_not_of_the_whole_request(checkpoint):
+def test_the_first_token_is_timed_by_page_and_generation_by_request(checkpoint):
     backend = opened(checkpoint, "fast", slots=1)
-    started = [a.phases for a in backend.read_batch(pages(SIZES[:3]), PROMPT)]
-    whole = sum(phases["generate_s"] for phases in started)
-    for phases in started:
-        assert 0 < phases["ttft_s"] <= phases["generate_s"] < whole
-        assert phases["preprocess_s"] > 0
+    began = time.perf_counter()
+    told = [a.phases for a in backend.read_batch(pages(SIZES[:3]), PROMPT)]
+    whole = time.perf_counter() - began
+    (generate_s,) = {phases["generate_s"] for phases in told}
+    assert sum(phases["ttft_s"] for phases in told) <= generate_s < whole, "one page after the other"
+    assert all(phases["ttft_s"] > 0 and phases["preprocess_s"] > 0 for phases in told)
 
 
 def test_what_cannot_be_run_is_refused(checkpoint, tmp_path):

@@ -16,6 +16,7 @@ from harness.evidence import (
     ReadingRecord,
     read_evidence,
 )
+from harness.gates import Verdict, judge
 from harness.metrics import METRICS, Status
 from harness.results import CellResult, cell_results, memory_samples, result_of
 
@@ -75,6 +76,65 @@ def test_the_interval_of_a_rate_counts_batches_not_documents():
         assert got == pytest.approx(expected), "equal batches are worth one observation each"
     one = result(*[reading(d, 4.0, 4) for d in "abcd"]).metrics()["docs_per_min"]
     assert (one.value, one.low, one.high) == (60, None, None)
+
+
+def test_bounds_of_a_quantile_count_batches_not_documents():
+    seconds = [1 + 0.1 * ((7 * i) % 15) for i in range(15)]
+    phases = [{"ttft_s": s / 2, "tpot_s": s / 100, "preprocess_s": s / 10} for s in seconds]
+    told = list(zip(seconds, phases, strict=True))
+    alone = result(*[reading(str(b), s, phases=p) for b, (s, p) in enumerate(told)]).metrics()
+    batched = result(
+        *[reading(f"{b}-{i}", s, 8, phases=p) for b, (s, p) in enumerate(told) for i in range(8)]
+    ).metrics()
+    for name in ("latency_s", "latency_p90_s", "latency_p95_s", "ttft_s", "tpot_s", "preprocess_s"):
+        for bound in ("low", "high", "n"):
+            assert getattr(batched[name], bound) == getattr(alone[name], bound), name
+    assert batched["latency_s"].value == alone["latency_s"].value
+    assert batched["latency_p95_s"].high is None, "72 samples are needed, and 15 batches are 15"
+    assert batched["latency_cv"].value == alone["latency_cv"].value
+
+
+def test_pages_of_a_request_with_times_of_their_own_are_one_sample():
+    told = [[0.1, 0.2, 0.9], [0.3, 0.4, 0.8], *[[0.5, 0.5, 0.5]] * 4]
+    pages = [
+        reading(f"{b}{i}", 3.0 + b, 3, phases={"ttft_s": s})
+        for b, batch in enumerate(told)
+        for i, s in enumerate(batch)
+    ]
+    found = result(*pages).metrics()["ttft_s"]
+    assert (found.value, found.n) == (0.5, 6)
+    assert found.low == 0.2, "the least of the medians 0.2, 0.4, 0.5, ..."
+
+
+def test_a_rate_of_tokens_has_an_interval_by_request():
+    seconds = (3.0, 5.0, 4.0, 4.5)
+    phases = [{"generate_s": s, "ttft_s": s / 10} for s in seconds]
+    alone = result(
+        *[reading(str(b), 9.0, phases=p, output_tokens=80, prompt_tokens=800) for b, p in enumerate(phases)]
+    ).metrics()
+    batched = result(
+        *[
+            reading(f"{b}{i}", 9.0 + b, 4, phases=p, output_tokens=20, prompt_tokens=200)
+            for b, p in enumerate(phases)
+            for i in range(4)
+        ]
+    ).metrics()
+    for name, expected in (("output_tok_per_s", 320 / 16.5), ("prompt_tok_per_s", 3200 / 1.65)):
+        assert alone[name].value == pytest.approx(expected)
+        assert alone[name].low < expected < alone[name].high
+        for bound in ("value", "low", "high"):
+            assert getattr(batched[name], bound) == pytest.approx(getattr(alone[name], bound))
+    assert judge("output_tok_per_s", alone["output_tok_per_s"], 1).verdict is Verdict.PASS
+    assert judge("output_tok_per_s", alone["output_tok_per_s"], 1000).verdict is Verdict.FAIL
+
+
+def test_prompts_have_a_rate_where_the_time_to_the_first_token_is_theirs():
+    def one(name, **values):
+        return reading(name, phases={"ttft_s": 0.5}, prompt_tokens=1000, **values)
+
+    assert result(one("a"), one("b", calls=7)).metrics()["prompt_tok_per_s"].value == 2000
+    apart = [reading(d, 4.0, 2, phases={"ttft_s": s}, prompt_tokens=1000) for d, s in (("a", 0.5), ("b", 1.0))]
+    assert result(*apart).metrics()["prompt_tok_per_s"].status is Status.NOT_MEASURED
 
 
 def test_tokens_of_a_batch_share_its_time():

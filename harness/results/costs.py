@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from statistics import fmean
+from statistics import fmean, median
 
 from harness.batching import batches, per_unit
 from harness.device_use import contamination, energy_metrics, load_contamination
@@ -44,12 +44,25 @@ def cost_metrics(
 
 def median_latency(answers: Sequence[ReadingRecord], *, disturbed: bool = True) -> Metric:
     """The metric `latency_s` of some answers; `disturbed` as in `cost_metrics`."""
-    found = _quantile("latency_s", _latencies(answers), 0.5)
+    found = _quantile("latency_s", _latencies(_timed(answers)), 0.5)
     return replace(found, contaminated=contamination(batches(answers)) if disturbed else None)
 
 
-def _quantile(name: str, samples: Sequence[float], q: float) -> Metric:
-    return measured(name, quantile_interval(samples, q)) if samples else not_measured(name)
+def _quantile(name: str, requests: Iterable[Sequence[float]], q: float) -> Metric:
+    """A quantile over the documents of all requests. Its bounds and n are over requests: one is a single sample.
+
+    Of a request whose documents have times of their own, that sample is their median.
+    """
+    told = [times for times in requests if times]
+    if not told:
+        return not_measured(name)
+    found = quantile_interval([median(times) for times in told], q)
+    if all(len(times) == 1 for times in told):
+        return measured(name, found)
+    value = quantile_interval([s for times in told for s in times], q).value or 0.0
+    low = None if found.low is None else min(value, found.low)
+    high = None if found.high is None else max(value, found.high)
+    return measured(name, replace(found, value=value, low=low, high=high))
 
 
 def _contaminated(found: Mapping[str, Metric], why: str | None) -> dict[str, Metric]:
@@ -57,55 +70,70 @@ def _contaminated(found: Mapping[str, Metric], why: str | None) -> dict[str, Met
     return {name: replace(metric, contaminated=why) for name, metric in found.items()}
 
 
-def _latencies(readings: Iterable[ReadingRecord]) -> Sequence[float]:
-    return sorted([r.latency_s for r in readings if r.latency_s is not None])
+def _timed(readings: Iterable[ReadingRecord]) -> Sequence[Sequence[ReadingRecord]]:
+    """The requests that tell their time, which is that of all their documents at once."""
+    return batches(r for r in readings if r.latency_s is not None)
+
+
+def _latencies(requests: Iterable[Sequence[ReadingRecord]]) -> Sequence[Sequence[float]]:
+    return [[r.latency_s or 0.0 for r in batch] for batch in requests]
 
 
 def _speed(readings: Iterable[ReadingRecord], loads: Sequence[CellRecord]) -> dict[str, Metric]:
     """What depends on time and power."""
-    answered = [r for r in readings if r.latency_s is not None]
-    latencies, requests = _latencies(answered), batches(answered)
+    requests = _timed(readings)
+    latencies = _latencies(requests)
     found = {name: _quantile(name, latencies, q) for name, q in _LATENCIES.items()}
-    prepared = [r.phases.get("decode_s", 0) + r.phases.get("preprocess_s", 0) for r in answered]
-    found["preprocess_s"] = _quantile("preprocess_s", [s for s in prepared if s > 0], 0.5)
+    prepared = [[s for r in batch if (s := _prepared(r)) > 0] for batch in requests]
+    found["preprocess_s"] = _quantile("preprocess_s", prepared, 0.5)
     for name in ("ttft_s", "tpot_s"):
-        found[name] = _quantile(name, [r.phases[name] for r in answered if name in r.phases], 0.5)
-    found |= _token_rates(answered)
-    if len(latencies) > 1 and latencies[0] > 0:
-        found["latency_cv"] = _plain("latency_cv", standard_deviation(latencies) / fmean(latencies), len(latencies))
-        durations = [(len(batch), batch[0].latency_s or 0.0) for batch in requests]
-        found["docs_per_min"] = measured("docs_per_min", _per_minute(per_unit(durations)))
+        phases = [[r.phases[name] for r in batch if name in r.phases] for batch in requests]
+        found[name] = _quantile(name, phases, 0.5)
+    found |= _token_rates(requests)
+    durations = [times[0] for times in latencies]
+    if len(durations) > 1 and min(durations) > 0:
+        found["latency_cv"] = _plain("latency_cv", standard_deviation(durations) / fmean(durations), len(durations))
+    if sum(len(batch) for batch in requests) > 1 and min(durations) > 0:
+        units = [(len(batch), seconds) for batch, seconds in zip(requests, durations, strict=True)]
+        found["docs_per_min"] = measured("docs_per_min", _rate(per_unit(units), 60))
     found |= energy_metrics(requests, loads)
     if (energy := found.get("j_per_output_tok")) and energy.value:
         found["output_tok_per_s_per_w"] = _plain("output_tok_per_s_per_w", 1 / energy.value, energy.n)
     return found
 
 
-def _token_rates(answered: Iterable[ReadingRecord]) -> dict[str, Metric]:
-    """Tokens over the time that they took, summed over documents; from readings that tell both."""
+def _prepared(reading: ReadingRecord) -> float:
+    return reading.phases.get("decode_s", 0) + reading.phases.get("preprocess_s", 0)
+
+
+def _token_rates(requests: Iterable[Sequence[ReadingRecord]]) -> dict[str, Metric]:
+    """Tokens over the time that they took, summed over requests that tell both.
+
+    Of prompts, those that were read together, and by one call: else `ttft_s` is not the time that they took.
+    """
+    generated, prompts = [], []
+    for batch in requests:
+        generated.append([(r.output_tokens, r.phases.get("generate_s"), r.batch_size) for r in batch])
+        if {r.calls for r in batch} <= {1} and len({r.phases.get("ttft_s") for r in batch}) == 1:
+            prompts.append([(r.prompt_tokens, r.phases.get("ttft_s"), r.batch_size) for r in batch])
     found = {}
-    for name, count, phase in (
-        ("output_tok_per_s", "output_tokens", "generate_s"),
-        ("prompt_tok_per_s", "prompt_tokens", "ttft_s"),
-    ):
-        told = [
-            (n, r.phases[phase] / r.batch_size)  # a phase of a batch is of the whole batch
-            for r in answered
-            if phase in r.phases and (n := getattr(r, count)) is not None
-        ]
-        seconds = sum(s for _, s in told)
-        if seconds > 0:
-            found[name] = _plain(name, sum(n for n, _ in told) / seconds, len(told))
+    for name, told in (("output_tok_per_s", generated), ("prompt_tok_per_s", prompts)):
+        # a phase of a batch is of the whole batch: a document's share of it
+        shares = [[(n, s / size) for n, s, size in batch if n is not None and s is not None] for batch in told]
+        sums = [(sum(n for n, _ in batch), sum(s for _, s in batch)) for batch in shares if batch]
+        if sum(n for n, _ in sums) > 0 and sum(s for _, s in sums) > 0:
+            seconds = replace(per_unit(sums), n=sum(len(batch) for batch in shares))
+            found[name] = measured(name, _rate(seconds, 1))
     return found
 
 
-def _per_minute(mean_s: Estimate) -> Estimate:
-    """Documents a minute, one at a time, from the mean seconds a document."""
+def _rate(seconds: Estimate, times: float) -> Estimate:
+    """How many in so many seconds, one at a time, from the mean seconds that one takes."""
 
-    def rate(seconds: float | None) -> float | None:
-        return 60 / seconds if seconds is not None and seconds > 0 else None
+    def rate(each: float | None) -> float | None:
+        return times / each if each is not None and each > 0 else None
 
-    return replace(mean_s, value=rate(mean_s.value), low=rate(mean_s.high), high=rate(mean_s.low))
+    return replace(seconds, value=rate(seconds.value), low=rate(seconds.high), high=rate(seconds.low))
 
 
 def _plain(name: str, value: float | None, n: int) -> Metric:

@@ -65,8 +65,8 @@ class FastRuntime:
         return {**found, "fast_without_graphs": _OUTLIERS} if self._waits else found
 
     def answer(self, images: Sequence[Image], prompt: str) -> Sequence[Said]:
-        """`ttft_s` and `generate_s` count from when the page's own prompt begins to be read; `preprocess_s` is that of
-        the page, part of which other pages were answered in."""
+        """`ttft_s` counts from when the page's own prompt begins to be read, `generate_s` is from the first page's to
+        the end of the last answer; `preprocess_s` is that of the page, part of which other pages were answered in."""
         with Pages(self._pieces, self._encoder, images, prompt) as pages, torch.inference_mode():
             first = pages.wait(0).inputs
             longest = self._encoder.longest_prompt(first, self._pieces.processor)
@@ -86,7 +86,9 @@ class FastRuntime:
                 facts["slots_asked"] = asked
             if self._weights_bytes:
                 facts["predicted_peak_bytes"] = self._weights_bytes + self._engine.held_bytes + room.step + room.prompt
-            return [self._said(done[i], *pages.told(i), facts) for i in range(len(images))]
+            rows = [done[i] for i in range(len(images))]
+            generate_s = max(row.known[-1] for row in rows) - min(row.started for row in rows)
+            return [self._said(row, *pages.told(i), facts, generate_s) for i, row in enumerate(rows)]
 
     def short_answers(self) -> AbstractContextManager[None]:
         """Answers of a few tokens."""
@@ -113,13 +115,14 @@ class FastRuntime:
         )
 
     def _said(
-        self, row: Row, image: Mapping[str, Setting], prepared: Mapping[str, float], slots: Mapping[str, Setting]
+        self,
+        row: Row,
+        image: Mapping[str, Setting],
+        prepared: Mapping[str, float],
+        slots: Mapping[str, Setting],
+        generate_s: float,
     ) -> Said:
-        phases = {
-            **prepared,
-            **token_phases(row.started, row.known),
-            "generate_s": row.known[-1] - row.started,
-        }
+        phases = {**prepared, **token_phases(row.started, row.known), "generate_s": generate_s}
         generated = cut_at_stop(row.ids, frozenset(self._pieces.stops))
         told = {**image, **slots, "narrow_gaps": self._narrow_gaps(row)}
         if self._pieces.token_logprobs:
