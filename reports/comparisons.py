@@ -23,6 +23,7 @@ __all__ = [
     "oriented",
     "too_many",
     "unanswered_beside",
+    "unit_of",
 ]
 
 SIGNIFICANCE = 0.05
@@ -56,8 +57,11 @@ class Comparison:
     p: float | None
     """Two-sided sign-flip permutation over documents."""
     n: int
+    """Documents; times and energy of those that either cell read in batches count by `unit`."""
     changed: int
-    """Documents on which the two differ at all."""
+    """Of these, on how many the two differ at all."""
+    unit: str = "documents"
+    """`requests` where documents that were read together count once."""
     family: int = 1
     """Comparisons for which p is adjusted; 1 if it is not."""
 
@@ -92,7 +96,8 @@ def _log_times(metric: str, result: CellResult) -> Mapping[str, float]:
     if metric == "latency_s":
         return result.log_latencies
     times = {d: r.phases.get(metric, 0) for d, r in result.clean.items()}
-    return Aligned.of(result.places, {d: math.log(seconds) for d, seconds in times.items() if seconds > 0})
+    logs = {d: math.log(seconds) for d, seconds in times.items() if seconds > 0}
+    return Aligned.of(result.places, logs, result.read_together)
 
 
 def compare(metric: str, a: CellResult, b: CellResult) -> Comparison:
@@ -126,7 +131,14 @@ def _compared(metric: str, a: str, b: str, first: Mapping[str, float], second: M
         p=found.p,
         n=found.n,
         changed=found.changed,
+        unit=unit_of(first, second),
     )
+
+
+def unit_of(*values: Mapping[str, float]) -> str:
+    """What a paired comparison of these values counts, in the plural."""
+    together = any(isinstance(v, Aligned) and v.requests is not None for v in values)
+    return "requests" if together else "documents"
 
 
 def compare_at_worst(a: CellResult, b: CellResult) -> Comparison:

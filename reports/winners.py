@@ -213,12 +213,12 @@ def _shown(metric: Metric) -> str:
 
 def describe(comparison: Comparison) -> str:
     """One clause: the paired difference with its interval, or why there is none."""
-    pair, n = f"{comparison.a} against {comparison.b}", f"over {comparison.n} documents"
+    pair, n = f"{comparison.a} against {comparison.b}", f"over {comparison.n} {comparison.unit}"
     if comparison.value is None or comparison.n < 2:
-        return f"{pair}: too few documents that both answered ({comparison.n})"
+        return f"{pair}: too few {comparison.unit} that both answered ({comparison.n})"
     if comparison.low is None or comparison.high is None:
         same = "identical" if comparison.changed == 0 else "the same difference"
-        return f"{pair}: {same} on every document, {n}"
+        return f"{pair}: {same} on every {comparison.unit.removesuffix('s')}, {n}"
     many = f", p {comparison.p:.2g} for {comparison.family} comparisons" if comparison.family > 1 else ""
     what = _WORDS.get(comparison.metric, comparison.metric)
     if comparison.scale is Scale.RATIO:

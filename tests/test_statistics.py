@@ -12,7 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness.statistics import (
+    Aligned,
     bootstrap_interval,
+    differences,
     documents_needed,
     holm_adjusted,
     mean_interval,
@@ -22,6 +24,7 @@ from harness.statistics import (
     ratio_interval,
     sign_flip_test,
     t_quantile,
+    united,
     wilson_interval,
 )
 
@@ -377,3 +380,45 @@ def test_holm_by_hand():
     assert holm_adjusted([0.04, 0.01, 0.03, 0.5]) == pytest.approx([0.09, 0.04, 0.09, 0.5])
     assert holm_adjusted([0.03]) == [0.03]
     assert holm_adjusted([]) == []
+
+
+# --- documents whose value was measured together ------------------------------------------------------------------
+
+shared = st.lists(st.tuples(st.integers(0, 5), st.integers(0, 5), floats, floats), max_size=14)
+
+
+@given(shared, st.booleans())
+@relaxed
+def test_what_either_measured_together_is_one_difference(rows, alone: bool) -> None:
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    names = [f"d{i:02}" for i in range(len(rows))]
+    places = {name: place for place, name in enumerate(names)}
+    of_a = {name: f"a{row[0]}" for name, row in zip(names, rows, strict=True)}
+    of_b = None if alone else {name: f"b{row[1]}" for name, row in zip(names, rows, strict=True)}
+    a = Aligned.of(places, {name: row[2] for name, row in zip(names, rows, strict=True)}, of_a)
+    b = Aligned.of(places, {name: row[3] for name, row in zip(names, rows, strict=True)}, of_b)
+    edges = [
+        (i, j)
+        for i in range(len(rows))
+        for j in range(len(rows))
+        if rows[i][0] == rows[j][0] or (not alone and rows[i][1] == rows[j][1])
+    ]
+    ones, (i, j) = [1] * len(edges), zip(*edges, strict=True) if edges else ((), ())
+    count, labels = connected_components(coo_array((ones, (i, j)), shape=(len(rows),) * 2)) if rows else (0, [])
+    expected = [
+        math.fsum(row[2] - row[3] for row, of in zip(rows, labels, strict=True) if of == label)
+        / sum(of == label for of in labels)
+        for label in range(count)
+    ]
+    assert sorted(differences(a, b)) == pytest.approx(sorted(expected), abs=1e-6)
+    assert paired_difference(a, b).n == count
+
+
+def test_a_document_that_only_one_knows_leaves_its_request_to_the_others() -> None:
+    places = {"a": 0, "b": 1, "c": 2}
+    batched = Aligned.of(places, {"a": 1.0, "b": 3.0, "c": 8.0}, {"a": "a", "b": "a", "c": "c"})
+    first, second = united(batched, {"b": 1.0, "c": 2.0})
+    assert (first, second) == ({"b": 3.0, "c": 8.0}, {"b": 1.0, "c": 2.0})
+    assert united(batched, {"a": 0.0, "b": 1.0}) == ({"a": 2.0}, {"a": 0.5})

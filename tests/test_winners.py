@@ -8,9 +8,11 @@ from statistics import fmean, stdev
 
 import pytest
 
+from harness.evidence import DeviceUse
+from reports.comparisons import compare
 from reports.paired import compare_on
 from reports.summary import Summary
-from reports.winners import Winner
+from reports.winners import Winner, describe
 from tests import gpu_evidence as gpu
 from tests.routing_evidence import asked, cell, number, right, summary_of
 
@@ -136,6 +138,37 @@ def test_a_document_in_a_batch_takes_its_share(tmp_path):
     results = [c.result for c in summary_of(tmp_path, papers, batched, one).candidates]
     assert compare_on("docs_per_min", *results).value == pytest.approx(0.25)
     assert compare_on("latency_s", *results).value == pytest.approx(2.0)
+
+
+@pytest.mark.parametrize("metric", ["latency_s", "docs_per_min", "latency_cv", "ttft_s", "energy_j"])
+def test_documents_of_a_batch_are_one_in_a_comparison(tmp_path, metric):
+    """Ten requests of eight against the same ten times of single documents: the same interval, and not one of 80."""
+
+    def seconds(seed: int, request: int) -> float:
+        return math.exp(Random(1000 * seed + request).gauss(0, 0.3))
+
+    def told(papers, seed: int, size: int):
+        places = {paper.document: place for place, paper in enumerate(papers)}
+
+        def of(document):
+            whole = seconds(seed, places[document.document] // size)
+            use = DeviceUse(device="cuda:0", name="H200", seconds=whole, samples=9, energy_j=whole * 100 * size)
+            times = {"latency_s": whole, "phases": {"ttft_s": whole / 4}}
+            return {**times, "batch_size": size, "devices": [use]}
+
+        return of
+
+    def found(folder, size):
+        papers = asked(10 * size)
+        cells = [cell(f"m{seed}", papers, seconds=1.0, told=told(papers, seed, size)) for seed in (1, 2)]
+        results = [c.result for c in summary_of(folder, papers, *cells).candidates]
+        return compare(metric, *results) if metric == "ttft_s" else compare_on(metric, *results)
+
+    one, eight = found(tmp_path / "1", 1), found(tmp_path / "8", 8)
+    assert (one.n, one.unit, eight.n, eight.unit) == (10, "documents", 10, "requests")
+    for bound in ("value", "low", "high", "p"):
+        assert getattr(eight, bound) == pytest.approx(getattr(one, bound))
+    assert "over 10 requests" in describe(eight)
 
 
 def test_precision_and_line_items_are_compared_by_document(tmp_path):

@@ -204,17 +204,26 @@ class CellResult:
         return {d: r for d, r in answers.items() if not any(use.is_contaminated for use in r.devices)}
 
     @cached_property
+    def read_together(self) -> Mapping[str, str] | None:
+        """The first document of each document's request; None where every request was of one."""
+        if all(len(batch) == 1 for batch in self.requests):
+            return None
+        return {reading.document: batch[0].document for batch in self.requests for reading in batch}
+
+    @cached_property
     def log_latencies(self) -> Aligned:
         """Of the `clean` answers, the natural logarithm of the latency in seconds."""
         return Aligned.of(
             self.places,
             {d: log(s) for d, r in self.clean.items() if (s := r.latency_s) is not None and s > 0},
+            self.read_together,
         )
 
     @cached_property
     def seconds(self) -> Aligned:
         """What each `clean` answer took; of a batch, its share."""
-        return Aligned.of(self.places, {d: s / r.batch_size for d, r in self.clean.items() if (s := r.latency_s)})
+        shares = {d: s / r.batch_size for d, r in self.clean.items() if (s := r.latency_s)}
+        return Aligned.of(self.places, shares, self.read_together)
 
     @cached_property
     def energy_sensor(self) -> str | None:
@@ -230,7 +239,7 @@ class CellResult:
             used = [use.energy_j if counted else use.power_j for use in reading.devices]
             if used and None not in used:
                 found[document] = sum([joules or 0.0 for joules in used]) / reading.batch_size
-        return Aligned.of(self.places, found)
+        return Aligned.of(self.places, found, self.read_together)
 
     def for_comparison(
         self, cell: str, documents: Mapping[str, DocumentRecord], places: Mapping[str, int]
@@ -245,7 +254,8 @@ class CellResult:
         found["scored"] = self.answered if self.scored == self.answered else self.scored
         found["places"] = places
         for name in ("_document_f1", "log_latencies", "joules"):
-            found[name] = Aligned(places, getattr(self, name).array)
+            values: Aligned = getattr(self, name)
+            found[name] = Aligned(places, values.array, values.requests)
         kept.__dict__.update(found)  # where cached_property keeps them
         return kept
 

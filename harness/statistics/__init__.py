@@ -1,10 +1,11 @@
 """Intervals and tests in which the document is the unit; pure functions that give None, never NaN.
 
 Fields of one page fail together, so counting each field as an independent trial makes intervals too narrow
-and tests too eager. Everything here therefore takes one entry per document.
+and tests too eager. Everything here therefore takes one entry per document, and of documents whose time was measured
+together one of all of them.
 """
 
-from harness.statistics.aligned import Aligned, differences
+from harness.statistics.aligned import Aligned, differences, united
 from harness.statistics.intervals import (
     Estimate,
     bootstrap_interval,
@@ -44,5 +45,6 @@ __all__ = [
     "sign_flip_test",
     "standard_deviation",
     "t_quantile",
+    "united",
     "wilson_interval",
 ]

@@ -52,7 +52,7 @@ class PairedDifference:
     p: float | None
     """Two-sided sign-flip p-value."""
     n: int
-    """Documents in both."""
+    """Documents in both; those `united` count as one, here and below."""
     changed: int
     """Documents whose difference is not zero; 0 means that the two are identical document by document."""
 
