@@ -90,6 +90,9 @@ def judge(
         return gate(Verdict.PASS, shown)
     if bad is not None and sign * (bad - limit) < 0:
         return gate(Verdict.FAIL, shown)
+    if good is None and bad is None:
+        why = "too few values, or all the same, so that they have no interval"
+        return gate(Verdict.INCONCLUSIVE, f"{shown}: {why}")
     return gate(Verdict.INCONCLUSIVE, f"{shown}: the interval reaches across the limit; a larger sample would decide")
 
 

@@ -29,8 +29,11 @@ documents, so read each rate beside the number answered.
 **Intervals** are at 95 %, and their unit is the document, since the fields of one page fail together.
 Rates: Wilson's interval at the effective sample size of the cluster-robust (linearised) variance over
 documents. Rare failures of whole documents make them too narrow when there are only
-about 20 documents or fewer. Quantiles of latency: distribution-free order-statistic bounds, where `?` stands
-for a bound that so few documents cannot give. Peaks are single maxima and have no interval. Intervals of
+about 20 documents or fewer. Where nothing failed, or everything, a document counts as one trial: whether its
+fields would fail alone or all together is then unknown, and a single failed field can make the interval
+narrower. Quantiles of latency: distribution-free order-statistic bounds, where `?` stands
+for a bound that so few documents cannot give. In times and energy, documents that were read in one batch
+count as one. Peaks are single maxima and have no interval. Intervals of
 fields and groups are not adjusted for the number of comparisons made.
 
 **Comparing candidates** is paired, over the documents that both answered: the mean difference of document

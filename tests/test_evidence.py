@@ -140,6 +140,18 @@ def test_gates_are_those_of_the_latest_run(log):
     assert read_evidence(log).gates == []
 
 
+def test_a_check_of_some_documents_does_not_replace_the_candidate(log):
+    with EvidenceLog(log) as again:
+        again.append(PassRecord(cell="m", role=Role.CHECK, documents=["a.png"]))
+        again.append(PassRecord(cell="n", role=Role.CHECK, documents=["a.png"]))
+    passes = read_evidence(log).passes
+    assert (passes["m"].role, len(passes["m"].documents)) == (Role.CANDIDATE, 2)
+    assert passes["n"].role is Role.CHECK
+    with EvidenceLog(log) as again:
+        again.append(PassRecord(cell="n", role=Role.CANDIDATE, documents=["a.png", "b.png"]))
+    assert read_evidence(log).passes["n"].role is Role.CANDIDATE
+
+
 def test_a_failure_that_was_read_again_is_remembered(log):
     with EvidenceLog(log) as opened:
         opened.append(ReadingRecord(cell="m", document="b.png", text="now"))

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from fixtures.judging import energy_gates, fit_gates, other_gates
+from fixtures.judging import cost_gates, energy_gates, fit_gates, other_gates
 from fixtures.session import CellRun
 from harness.cells import Cell, Role
 from harness.evidence import CellRecord, DeviceUse, DocumentRecord, ReadingRecord
@@ -73,6 +73,40 @@ def test_a_resumed_run_that_loads_nothing_predicts_nothing() -> None:
     (gate,) = fit_gates(replace(run(16 * GIB, peak=14 * GIB), fresh=frozenset(), fresh_loads=[]))
     assert gate.verdict is Verdict.INCONCLUSIVE
     assert "no load of this session told what its weights take" in gate.message
+
+
+def goes_on(found: CellRun) -> CellRun:
+    """The same in a run that goes on with an earlier one, in which another document was read."""
+    earlier = replace(found.result.readings["a"], document="b")
+    result = replace(
+        found.result,
+        documents={**found.result.documents, "b": replace(found.result.documents["a"], document="b")},
+        readings={**found.result.readings, "b": earlier},
+    )
+    return replace(found, result=result)
+
+
+@pytest.mark.parametrize(("limit", "verdict"), [(15 * GIB, Verdict.INCONCLUSIVE), (13 * GIB, Verdict.FAIL)])
+def test_the_peak_of_a_part_can_only_prove_too_much(limit: float, verdict: Verdict) -> None:
+    found = replace(run(limit, peak=14 * GIB), cost_limits={"peak_vram_bytes": limit})
+    (gate,) = cost_gates(goes_on(found), "peak_vram_bytes")
+    assert gate.verdict is verdict
+    assert ("1 documents were read in an earlier run" in gate.message) is (verdict is Verdict.INCONCLUSIVE)
+    (gate,) = fit_gates(goes_on(run(limit + GIB, peak=14 * GIB)))
+    assert gate.verdict is verdict
+
+
+def test_times_beside_other_workers_judge_nothing_whatever_their_unit() -> None:
+    limits = {"latency_s": 1.0, "latency_cv": 0.1, "peak_vram_bytes": 1.0}
+    found = replace(run(1, peak=14 * GIB), cost_limits=limits, disturbance="2 workers (-n) ran side by side")
+    readings = {d: replace(found.result.readings["a"], document=d, latency_s=s) for d, s in (("a", 1.0), ("b", 9.0))}
+    found = replace(found, result=replace(found.result, readings=readings), fresh=frozenset(readings))
+    verdicts = {gate.metric: gate.verdict for gate in cost_gates(found, *limits)}
+    assert verdicts == {
+        "latency_s": Verdict.INCONCLUSIVE,
+        "latency_cv": Verdict.INCONCLUSIVE,
+        "peak_vram_bytes": Verdict.FAIL,
+    }
 
 
 def powered(power_j: float) -> CellRun:

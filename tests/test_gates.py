@@ -28,6 +28,8 @@ def metric(value, low=None, high=None, unit="ratio"):
         ("latency_s", metric(1.0, unit="s"), 2.0, Verdict.INCONCLUSIVE),
         ("latency_p95_s", metric(3.0, 2.5, None, unit="s"), 2.0, Verdict.FAIL),
         ("docs_per_min", metric(50.0, 45.0, 55.0, unit="1/min"), 40, Verdict.PASS),
+        ("calls_per_document", metric(1.0, unit="calls"), 1, Verdict.PASS),
+        ("calls_per_document", metric(1.2, 0.9, 1.5, unit="calls"), 1.1, Verdict.FAIL),
     ],
 )
 def test_verdict(name, estimate, limit, verdict):
@@ -39,6 +41,12 @@ def test_message_carries_the_evidence():
     assert gate.metric == "f1.clean"
     for part in ("0.95", "[0.92, 0.97]", "at least 0.93", "n=50", "a larger sample"):
         assert part in gate.message
+
+
+def test_no_interval_is_not_one_that_reaches_across():
+    message = judge("latency_s", metric(1.0, unit="s"), 2.0).message
+    assert message.endswith("n=50: too few values, or all the same, so that they have no interval")
+    assert "reaches across" in judge("latency_p95_s", metric(1.0, 0.9, None, unit="s"), 2.0).message
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -249,6 +250,20 @@ def test_asked_once_more(opened) -> None:
     told = {c.reference: c for c in consistency(task_results(read_evidence(log)))}
     assert told[cell("Seer").id].same_text == told[cell("Seer").id].questions > 0
     assert told[cell("Changing").id].same_text == 0
+
+
+def test_a_question_that_failed_when_asked_once_more_is_not_the_same(opened) -> None:
+    with opened(tasks="counting") as tasks:
+        again, first = tasks.repeat(cell("Seer"), "counting", 3)
+    failed = {key: replace(r, text=None, failure=Failure.CRASH) for key, r in again.result.readings.items()}
+    one = next(iter(failed))
+    for answers, verdict in ((1, Verdict.FAIL), (0, Verdict.INCONCLUSIVE)):
+        readings = failed if not answers else {**failed, one: again.result.readings[one]}
+        run = replace(again, result=replace(again.result, readings=readings))
+        (gate,) = same_gate(run, first)
+        assert gate.verdict is verdict
+        assert gate.message.endswith(f"; {len(failed) - answers} had no answer this time")
+        assert same_gate(first, run)[0].verdict is Verdict.FAIL, "nor is one that failed at first"
 
 
 # --- shared out --------------------------------------------------------------------------------------------------

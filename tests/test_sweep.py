@@ -239,8 +239,9 @@ def test_a_limit_is_for_one_length_of_answers(corpus: Path, tmp_path: Path) -> N
     assert "at batch 1, 8 tokens each" in gate.message
 
 
-def judged(*steps: SweepRecord, limit: float | None = None) -> tuple[Verdict, str]:
-    sweep = Sweep(steps={s.batch_size: s for s in steps}, fresh=frozenset(s.batch_size for s in steps))
+def judged(*steps: SweepRecord, limit: float | None = None, fresh: set[int] | None = None) -> tuple[Verdict, str]:
+    found = {s.batch_size: s for s in steps}
+    sweep = Sweep(steps=found, fresh=frozenset(found if fresh is None else fresh))
     limits = {} if limit is None else {"docs_per_min": limit}
     gate = sweep_gate(SweepRun(run=None, sweep=sweep, limits=limits))  # type: ignore[arg-type]  # of no interest here
     return gate.verdict, gate.message
@@ -259,6 +260,12 @@ def test_what_is_judged_of_a_sweep() -> None:
     crash = replace(oom, failure=Failure.CRASH)
     assert judged(one, two, crash, limit=79)[0] is Verdict.INCONCLUSIVE, "a larger batch might do better, or crash"
     assert judged(replace(one, seconds=[], failure=Failure.LOAD_OOM), limit=79)[0] is Verdict.INCONCLUSIVE
+    slow = replace(one, seconds=[1.0, 1.02, 0.99])
+    assert judged(slow, limit=81)[0] is Verdict.FAIL
+    verdict, message = judged(slow, two, limit=81, fresh={1})
+    assert verdict is Verdict.INCONCLUSIVE
+    assert message.endswith("batches of 2 were measured in an earlier run, and may be faster")
+    assert judged(one, two, limit=79, fresh={2})[0] is Verdict.PASS, "fast enough is fast enough"
     small = replace(oom, batch_size=1)
     assert judged(small) == (
         Verdict.RECORDED,

@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 
+from harness.cells import Role
 from harness.errors import EvidenceError
 from harness.evidence.records import (
     SCHEMA_VERSION,
@@ -66,7 +67,7 @@ class Evidence:
     runs: Sequence[RunRecord]
     documents: Mapping[str, DocumentRecord]
     passes: Mapping[str, PassRecord]
-    """The latest pass by cell id."""
+    """The latest pass by cell id; a check of some documents does not replace what was a candidate itself."""
     cells: Mapping[str, Sequence[CellRecord]]
     """Loads by cell id, in order; the last one says how the cell ended."""
     readings: Mapping[str, Mapping[str, ReadingRecord]]
@@ -147,7 +148,9 @@ def read_evidence(path: Path) -> Evidence:
             case DocumentRecord():
                 documents[record.document] = record
             case PassRecord():
-                (task_passes if record.tasks else passes)[record.cell] = record
+                latest = task_passes if record.tasks else passes
+                if record.role is not Role.CHECK or latest.get(record.cell, record).role is Role.CHECK:
+                    latest[record.cell] = record
             case PictureSetRecord():
                 picture_set = record
             case PictureRecord():

@@ -159,7 +159,9 @@ def ratio_interval(numerators: Sequence[float], denominators: Sequence[float], c
     n_eff = M/(M-1) R(1-R)/v, with M = sum D, times (t[M-1] / t[k-1])^2 for few documents, and at most M (Korn
     & Graubard 1998, Survey Methodology 24:193-201; Dean & Pagano 2015, J. Surv. Stat. Methodol. 3:484-503).
     Where v says nothing (one document, no spread, or R of 0 or 1) n_eff = k: the fields of a document count
-    as one trial. With one trial a document this is plain Wilson. N may be fractional; 0 <= N_i <= D_i or
+    as one trial, for how its failures cluster is unknown. A failure more can then make the interval narrower; to
+    suppose a single failed field in its place would cover the truth 7 times in 10 where documents fail as a whole.
+    With one trial a document this is plain Wilson. N may be fractional; 0 <= N_i <= D_i or
     ValueError. Documents with D_i = 0 do not enter; value is None if none is left.
     """
     return ratio_interval_of(Counter(zip(numerators, denominators, strict=True)), confidence)
