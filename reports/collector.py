@@ -50,6 +50,8 @@ class Collector:
     lines: Sequence[str] = ()
     commands: Sequence[str] = ()
     """For the service that runs the session, each on a line of its own."""
+    unread: str | None = None
+    """Why nothing was judged, where no candidate answered anything."""
     _before: tuple[int, int, int] | None = None
     _finished: bool = False
 
@@ -98,7 +100,9 @@ class Collector:
             why = f"the report could not be written: {error}"
             self.lines = [why, f"the evidence is kept in {self.log}"]
             return [why]
-        self.lines = [*rendered.summary, "", *faults, *_unsettled(self.gates), f"report: {rendered.markdown}"]
+        self.unread = rendered.unread
+        unread = [] if self.unread is None else [self.unread]
+        self.lines = [*rendered.summary, "", *faults, *unread, *_unsettled(self.gates), f"report: {rendered.markdown}"]
         return [*faults, *self._tell(faults, rendered.summary, rendered.markdown)]
 
     def _uncompared(self) -> Sequence[str]:

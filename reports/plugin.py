@@ -72,13 +72,17 @@ def pytest_runtestloop(session: pytest.Session) -> Generator[None, object, objec
     collector = session.config.stash.get(_COLLECTOR, None)
     if collector is None:
         return result
-    for number, fault in enumerate(_finish(session.config, collector), 1):
+    asked = session.config.getoption("--eval-inconclusive", "neutral")
+    faults = list(_finish(session.config, collector))
+    if asked == "fail" and collector.unread is not None:
+        faults.append(collector.unread)
+    for number, fault in enumerate(faults, 1):
         location = (_SESSION, None, f"{number}")
         failure = pytest.TestReport(f"{_SESSION}::{number}", location, {}, "failed", fault, "call")
         session.config.hook.pytest_runtest_logreport(report=failure)
-    asked = session.config.getoption("--eval-inconclusive", "neutral") == "exit"
-    if asked and collector.undecided and not session.testsfailed:
-        pytest.exit(f"{len(collector.undecided)} gates are inconclusive", returncode=INCONCLUSIVE_STATUS)
+    if asked == "exit" and (collector.undecided or collector.unread) and not session.testsfailed:
+        why = f"{len(collector.undecided)} gates are inconclusive" if collector.undecided else collector.unread
+        pytest.exit(str(why), returncode=INCONCLUSIVE_STATUS)
     return result
 
 

@@ -8,7 +8,7 @@ import os
 from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path, PurePosixPath
@@ -68,6 +68,8 @@ class RenderedReport:
     """What else there is: of a campaign, the files of each log's own report."""
     summary: Sequence[str]
     """Lines of at most 100 columns for a terminal."""
+    unread: str | None = None
+    """Why nothing was judged, where no candidate of a single log answered anything."""
 
     @property
     def paths(self) -> Sequence[Path]:
@@ -83,9 +85,16 @@ def render(log: Path, out: Path, *, images: Path | None = None, prices: Prices |
     still growing. Files of an earlier report in `out` that this one does not have are removed. Raises EvidenceError,
     naming the file, if the log cannot be read or the report not written.
     """
-    files, lines = _report(summarise(read_evidence(log)), log, out, images, prices)
+    summary = summarise(read_evidence(log))
+    files, lines = _report(summary, log, out, images, prices)
     _write(out, files)
-    return _rendered(out, files, lines)
+    return replace(_rendered(out, files, lines), unread=_unread(summary))
+
+
+def _unread(summary: Summary) -> str | None:
+    if not summary.candidates or any(cell.overall.answered for cell in summary.candidates):
+        return None
+    return "no candidate answered any document, so nothing was judged"
 
 
 def _report(

@@ -117,6 +117,17 @@ def test_undecided_ends_as_asked(tmp_path, corpus, baseline, way, asked, status)
     assert "report: " in found.output, "the summary is shown whatever the status"
 
 
+@pytest.mark.parametrize(("asked", "status"), [("neutral", 0), ("fail", 1), ("exit", 10)])
+def test_a_run_that_reads_nothing_is_undecided(tmp_path, corpus, asked, status):
+    found = session(
+        tmp_path, corpus, "-k", "hallucination", "--eval-quantization", "int8-offload", "--eval-limit", "2",
+        "--eval-inconclusive", asked, models="tiny-mllama",
+    )  # fmt: skip
+    assert found.status == status, found.output
+    assert agree(found)
+    assert "no candidate answered any document, so nothing was judged" in found.output
+
+
 @WAYS
 def test_a_cell_that_is_missing_fails_the_session(tmp_path, corpus, baseline, way):
     found = session(
