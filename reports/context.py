@@ -14,6 +14,7 @@ from reports.formatting import MISSING, escape, format_bytes, format_percent, ta
 from reports.published import published_cautions
 from reports.summary import CellSummary, Summary, by_model
 from reports.tables import cell_name, scored
+from reports.truth import unreadable_truth
 
 __all__ = ["cautions", "controls_table", "headline", "provenance_table"]
 
@@ -113,6 +114,8 @@ def cautions(summary: Summary) -> Sequence[str]:
         for cell in summary.cells
         if (why := cell.metrics["latency_s"].contaminated)
     ]
+    if (unreadable := unreadable_truth(summary)) is not None:
+        found.append(escape(unreadable, 600))
     if fixed := [cell_name(c) for c in summary.candidates if c.unscored and not c.is_random and c.overall.answered]:
         found.append(f"Answers made equally long, whatever they say, and so not scored: {', '.join(fixed)}.")
     return found

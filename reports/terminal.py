@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
@@ -9,6 +10,7 @@ from harness.metrics import Status
 from reports.formatting import format_metric, shorten
 from reports.scenes import task_lines
 from reports.summary import CellSummary, Summary, by_length
+from reports.truth import unreadable_truth
 
 __all__ = ["summary_lines"]
 
@@ -36,7 +38,9 @@ def summary_lines(summary: Summary) -> Sequence[str]:
             lines.append(heading)
         columns = [name.ljust(max(map(len, names))), *map(str.rjust, numbers, widths)]
         lines.append("  ".join([*columns, status])[:_WIDTH])
-    return [*lines, *_samples(summary), *about_pictures]
+    unreadable = unreadable_truth(summary)
+    told = textwrap.wrap(unreadable, _WIDTH) if unreadable else []
+    return [*lines, *_samples(summary), *told, *about_pictures]
 
 
 def _headings(groups: Mapping[int | None, Sequence[CellSummary]]) -> Mapping[int, str]:

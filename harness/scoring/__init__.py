@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from harness.scoring.aggregate import counts, document_f1, f1_of, rates
-from harness.scoring.comparison import Comparison, compare
+from harness.scoring.comparison import Comparison, compare, is_readable
 from harness.scoring.document import score_document
 from harness.scoring.outcomes import Counts, DocumentScore, ErrorClass, FieldScore, LineItemScore, Outcome
 from harness.scoring.table import RATES, ScoreTable
@@ -23,6 +23,7 @@ __all__ = [
     "counts",
     "document_f1",
     "f1_of",
+    "is_readable",
     "rates",
     "score_document",
 ]

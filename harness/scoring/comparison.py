@@ -25,7 +25,7 @@ from harness.scoring.outcomes import ErrorClass
 from harness.scoring.similarity import anls
 from harness.scoring.text import fold_text, squeeze
 
-__all__ = ["LIST_KINDS", "Comparison", "Reading", "compare", "compare_readings", "entries", "read"]
+__all__ = ["LIST_KINDS", "Comparison", "Reading", "compare", "compare_readings", "entries", "is_readable", "read"]
 
 Value = str | Amount | date | Period
 
@@ -101,6 +101,16 @@ def entries(kind: Kind, text: str) -> tuple[Reading, ...]:
     """Read a list: entries parted by bars, spaced or not; one bar at either end is a table's border."""
     inner = text.strip().removeprefix("|").removesuffix("|").strip()
     return tuple(read(LIST_KINDS[kind], entry) for entry in _BAR.split(inner))
+
+
+def is_readable(field: str, text: str) -> bool:
+    """Whether the field's kind can read a value; one that it cannot is matched by the same text alone.
+
+    Raises UnknownNameError for a field outside the schema.
+    """
+    kind = schema_field(field).kind
+    found = entries(kind, text) if kind in LIST_KINDS else (read(kind, text),)
+    return all(reading.value is not None for reading in found)
 
 
 def _scalar_error(truth: Reading, answer: Reading) -> ErrorClass:
