@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 from harness.evidence import ReadingRecord
 from harness.statistics import Estimate, mean_interval, t_quantile
@@ -30,14 +31,15 @@ def per_unit(requests: Sequence[tuple[int, float]]) -> Estimate:
     """Summed amounts over summed units, from (units, amount) of each request; n is the number of units.
 
     With the linearised t interval of a ratio, whose unit is the request: Cochran (1977), Sampling Techniques, eq. 6.13.
-    For requests of one unit each it is the mean with its interval.
+    For requests of one unit each it is the mean with its interval. Amounts are at least 0, and so is the lower bound.
     """
     if all(size == 1 for size, _ in requests):
-        return mean_interval([amount for _, amount in requests])
+        found = mean_interval([amount for _, amount in requests])
+        return replace(found, low=None if found.low is None else max(0.0, found.low))
     k, n = len(requests), sum(size for size, _ in requests)
     mean = sum(amount for _, amount in requests) / n
     if k == 1:
         return Estimate(mean, None, None, n, "t, by batch")
     squares = sum((amount - mean * size) ** 2 for size, amount in requests)
     half = t_quantile(0.95, k - 1) * math.sqrt(k / (k - 1) * squares) / n
-    return Estimate(mean, mean - half, mean + half, n, "t, by batch")
+    return Estimate(mean, max(0.0, mean - half), mean + half, n, "t, by batch")

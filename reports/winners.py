@@ -117,8 +117,11 @@ def decide(
         first, *rest = doubts
         more = f"; nor is it told apart from {_names(rest)}" if rest else ""
         return answer(f"no winner: {leader.cell} leads ({shown}), but {doubts[first]}{more}{apart}", leader.cell)
-    evidence = "by single peak, which has no interval" if pairs[0] is None else describe(pairs[0])
-    if pairs[0] is not None and len(others) > 1:
+    if pairs[0] is None:
+        why = "a single peak has no interval, so it names no winner"
+        return answer(f"lowest: {shown}; {why}{apart}", leader.cell)
+    evidence = describe(pairs[0])
+    if len(others) > 1:
         evidence += f"; ahead of the {len(others) - 1} others too"
     return answer(f"{shown}; {evidence}{apart}", leader.cell, won=True)
 

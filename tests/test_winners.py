@@ -42,10 +42,11 @@ def test_a_cpu_is_asked_nothing_about_devices(tmp_path):
     assert [w.metric for w in summary.winners] == ["f1", "latency_s", "peak_rss_bytes", "latency_cv"]
 
 
-def test_the_least_device_memory_is_a_single_peak(tmp_path):
+def test_a_single_peak_is_told_and_has_no_winner(tmp_path):
     found = winner(two(tmp_path, {"weights": 2e9}, {"weights": 8e9}), "peak_vram_bytes")
-    assert found.cell == "a-bf16@cuda"
-    assert "by single peak, which has no interval" in found.reason
+    assert (found.cell, found.leader) == (None, "a-bf16@cuda")
+    assert found.reason.startswith("lowest: a-bf16@cuda ")
+    assert found.reason.endswith("; a single peak has no interval, so it names no winner")
 
 
 def test_a_peak_beside_others_is_not_compared(tmp_path):
