@@ -70,6 +70,8 @@ def _parser() -> argparse.ArgumentParser:
 def _render(options: argparse.Namespace) -> Sequence[str]:
     if len(options.logs) > 1 and options.out is None:
         raise EvidenceError("several logs need --out DIR")
+    if options.images is not None and not options.images.is_dir():
+        raise EvidenceError(f"--images: {options.images}: there is no such folder")
     from harness.deployment.prices import load_prices
     from reports.render import render, render_campaign
 

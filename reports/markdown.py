@@ -300,6 +300,8 @@ def _latencies(cells: Sequence[CellSummary], drawn: Mapping[str, str]) -> Sequen
 
 def _controls(summary: Summary) -> str:
     if not summary.controls:
+        if any(r.is_control for r in summary.tasks) and not any(c.result.scores for c in summary.candidates):
+            return _section("Controls", "Those of the tasks about pictures stand beside their answers.\n")
         return _section("Controls", "**No control was run: nothing shows that the scores mean what they say.**\n")
     return _section("Controls", context.controls_table(summary.controls))
 

@@ -282,6 +282,11 @@ class BadFacts(Echo):
         return {"ratio": math.nan}
 
 
+class NoFacts(Echo):
+    def load(self) -> Facts:
+        return None  # type: ignore[return-value]
+
+
 class Exit(Echo):
     def fault(self) -> None:
         sys.stdout.write("a last word\n")

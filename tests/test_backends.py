@@ -46,6 +46,11 @@ def test_unknown_names(name):
         create_backend(request(name))
 
 
+def test_a_backend_of_one_s_own_is_named_by_module_and_class():
+    with pytest.raises(UnknownNameError, match=r"unknown backend 'python:nothing'.* python:module.Class"):
+        create_backend(request("python:nothing"))
+
+
 @pytest.mark.parametrize(("name", "batches"), [("Echo", False), ("EchoBatch", True)])
 def test_a_blindfold_hides_the_page_and_nothing_else(name, batches):
     class Seen(EchoBatch if batches else Echo):

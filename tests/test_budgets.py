@@ -98,6 +98,7 @@ f1 = 0.8
         ("latency_p95_s = 2", "latency_p95_s = inf", "latency_p95_s = inf is not a limit"),
         ("latency_p95_s = 2", "latency_p95_s = { clean = 2 }", "is not a limit"),
         ('"abcabcabcabc"', '"abc"', "first 12 digits"),
+        ('quantization = "none"', 'quantization = "nf5"', "unknown quantization 'nf5'; did you mean nf4"),
     ],
 )
 def test_mistakes_are_named(tmp_path, old, new, expected):

@@ -425,6 +425,19 @@ def test_families_that_are_not_known(copied):
     assert "unknown model family 'internvl_chat'" in refusal(request_of(folder, trust_remote_code=True))
 
 
+def test_a_checkpoint_of_another_family_than_asked_is_refused(copied):
+    said = refusal(request_of(copied("internvl"), family="mllama"))
+    assert said == "CheckpointError: family 'mllama' was asked, and config.json says model_type 'internvl'"
+
+
+def test_weights_that_broke_off_are_named(copied):
+    folder = copied("internvl")
+    weights = folder / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-1000])
+    said = refusal(request_of(folder))
+    assert said.startswith(f"CheckpointError: {folder}: weights that cannot be read (model.safetensors)")
+
+
 @pytest.mark.parametrize(("family", "key"), [("internvl", "image_token_id"), ("mllama", "image_token_index")])
 def test_another_image_token_than_the_models_is_refused(copied, family, key):
     folder = copied(family)

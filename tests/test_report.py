@@ -466,6 +466,12 @@ def test_command_line_reports_one_line_and_exits_2(tmp_path):
     assert done.stderr == f"error: {tmp_path / 'none.jsonl'}: cannot read the evidence log: No such file or directory\n"
 
 
+def test_images_that_are_not_there_are_refused(tmp_path):
+    log = evidence.write(tmp_path / "evidence.jsonl", evidence.opening(evidence.documents(1)))
+    done = command("render", str(log), "--images", str(tmp_path / "none"))
+    assert (done.returncode, done.stderr) == (2, f"error: --images: {tmp_path / 'none'}: there is no such folder\n")
+
+
 def test_importing_reports_does_not_import_matplotlib():
     code = "import sys, reports; print([m for m in ('matplotlib', 'scipy', 'torch') if m in sys.modules])"
     done = subprocess.run(

@@ -115,7 +115,10 @@ def test_an_exception_fails_its_document_only(
     assert "\n" not in (failed.message or "")
 
 
-@pytest.mark.parametrize(("backend", "says"), [("NotAnAnswer", "returned dict"), ("NanPhase", r"phases\['ttft_s'\]")])
+@pytest.mark.parametrize(
+    ("backend", "says"),
+    [("NotAnAnswer", r"returned dict, not Answer: .*protocol\.Answer"), ("NanPhase", r"phases\['ttft_s'\]")],
+)
 def test_an_unusable_answer_is_an_error(backend: str, says: str, good: Path) -> None:
     with CellWorker(fake(backend), prompt="") as worker:
         reading = worker.read("one", good)
@@ -146,6 +149,7 @@ def test_a_bad_image_fails_its_document_only(tmp_path: Path, good: Path) -> None
         ("CrashInLoad", Failure.CRASH, r"exited with code 7\nno such kernel$"),
         ("HangInLoad", Failure.TIMEOUT, r"no answer within"),
         ("BadFacts", Failure.ERROR, r"Loaded\.facts\['ratio'\]"),
+        ("NoFacts", Failure.ERROR, r"load\(\) returned NoneType, not a mapping of facts: {} if there are none$"),
         ("NoSuchClass", Failure.ERROR, r"^AttributeError: .*NoSuchClass"),
     ],
 )

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from harness.backends.protocol import Backend, BackendRequest, BatchBackend
-from harness.errors import UnsupportedError, unknown_name
+from harness.errors import UnknownNameError, UnsupportedError, unknown_name
 
 __all__ = ["BLIND", "backend_names", "create_backend", "resolve_backend"]
 
@@ -35,6 +35,8 @@ def resolve_backend(name: str) -> str:
         return name
     if bare.startswith(_PYTHON) and "." in bare.removeprefix(_PYTHON):
         return name
+    if bare.startswith(_PYTHON):
+        raise UnknownNameError(f"unknown backend {bare!r}: one of your own is named python:module.Class")
     raise unknown_name("backend", bare, _BACKENDS)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -61,9 +62,19 @@ def _parser() -> argparse.ArgumentParser:
     pods.add_argument("--image", help="container image of your server")
     pods.add_argument("--replicas", type=int, help="replicas of each Deployment; default: 1")
     cost.add_argument("--prices", type=Path, metavar="FILE", help="your price file; default: the dated one here")
-    cost.add_argument("--load", type=float, metavar="N", help="documents per hour to be served")
+    cost.add_argument("--load", type=_load, metavar="N", help="documents per hour to be served")
     cost.add_argument("--utilisation", type=float, metavar="SHARE", help="share of an hour spent answering, up to 1")
     return parser
+
+
+def _load(text: str) -> float:
+    try:
+        load = float(text)
+    except ValueError:
+        load = -1.0
+    if not 0 <= load < math.inf:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of documents an hour")
+    return load
 
 
 def _run(options: argparse.Namespace) -> Iterator[str]:

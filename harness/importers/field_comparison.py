@@ -46,6 +46,8 @@ def import_field_comparison(
     `truth` is otherwise `ground_truth.csv` beside it; images in `images/` beside it are hashed. Raises ImporterError
     or CorpusError, naming file, row and field.
     """
+    if not source.exists():
+        raise ImporterError(f"{source}: there is no such file or folder")
     results = source / _RESULTS if source.is_dir() else source
     truth = truth or results.parent / "ground_truth.csv"
     if not truth.is_file():

@@ -57,7 +57,9 @@ def _load(request: Load) -> tuple[Backend | None, Loaded | LoadFailed]:
         backend = create_backend(request)
         if request.batch_size > 1 and not isinstance(backend, BatchBackend):
             raise UnsupportedError(f"{request.backend} reads one document at a time, not {request.batch_size}")
-        facts = backend.load()
+        facts: object = backend.load()
+        if not isinstance(facts, Mapping):
+            raise TypeError(f"load() returned {type(facts).__name__}, not a mapping of facts: {{}} if there are none")
         return backend, Loaded(load_s=time.perf_counter() - start, facts=facts)
     except Exception as error:
         failure, _ = failure_of(error)
@@ -107,7 +109,9 @@ def _answers(backend: Backend, prompt: str, images: Sequence[Image]) -> Sequence
 
 def _result(answer: object, latency_s: float, phases: Mapping[str, float]) -> Answered | ReadFailed:
     if not isinstance(answer, Answer):
-        return ReadFailed(failure=Failure.ERROR, message=f"the backend returned {type(answer).__name__}, not Answer")
+        name = type(answer).__name__
+        why = f"the backend returned {name}, not Answer: return harness.backends.protocol.Answer(text=...)"
+        return ReadFailed(failure=Failure.ERROR, message=why)
     return Answered(
         text=answer.text,
         latency_s=latency_s,

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
-from harness.errors import UnsupportedError, unknown_name
+from harness.errors import CheckpointError, UnsupportedError, unknown_name
 from harness.quantization import DeviceCapability, Quantization
 
 if TYPE_CHECKING:
@@ -86,8 +86,8 @@ class Family(Protocol):
 def family_of(config: Mapping[str, Any], *, family: str | None, trust_remote_code: bool, dummy: bool = False) -> str:
     """The family of a checkpoint, from its config.json or as the caller says.
 
-    Raises UnknownNameError, and UnsupportedError for a checkpoint that only runs on code of its own or that no adapter
-    understands, and for dummy weights of an unknown architecture.
+    Raises UnknownNameError, CheckpointError for a checkpoint of another, and UnsupportedError for one that only runs on
+    code of its own or that no adapter understands, and for dummy weights of an unknown architecture.
     """
     model_type = str(config.get("model_type"))
     if reason := _UNSUPPORTED.get(family or model_type):
@@ -95,6 +95,8 @@ def family_of(config: Mapping[str, Any], *, family: str | None, trust_remote_cod
     if family is not None:
         if family not in _FAMILIES:
             raise unknown_name("model family", family, _FAMILIES)
+        if model_type in _FAMILIES and model_type != family:
+            raise CheckpointError(f"family {family!r} was asked, and config.json says model_type {model_type!r}")
         return family
     if model_type in _FAMILIES:
         return model_type

@@ -213,16 +213,24 @@ def _read_weights(
     *,
     trust_remote_code: bool,
 ) -> Any:
-    model, report = type(skeleton).from_pretrained(
-        checkpoint.folder,
-        dtype=skeleton.dtype,
-        quantization_config=quantization_config(plan.mode, plan.skip, compute_dtype=plan.dtype),
-        device_map=device_placement(skeleton, plan, capability),
-        use_safetensors=True,
-        local_files_only=True,
-        trust_remote_code=trust_remote_code,
-        output_loading_info=True,
-    )
+    from safetensors import SafetensorError
+
+    try:
+        model, report = type(skeleton).from_pretrained(
+            checkpoint.folder,
+            dtype=skeleton.dtype,
+            quantization_config=quantization_config(plan.mode, plan.skip, compute_dtype=plan.dtype),
+            device_map=device_placement(skeleton, plan, capability),
+            use_safetensors=True,
+            local_files_only=True,
+            trust_remote_code=trust_remote_code,
+            output_loading_info=True,
+        )
+    except SafetensorError as error:
+        files = ", ".join(path.name for path in checkpoint.weight_files)
+        raise CheckpointError(
+            f"{checkpoint.folder}: weights that cannot be read ({files}), as of a download that broke off: {error}"
+        ) from error
     for kind in ("missing_keys", "mismatched_keys"):  # transformers would fill these with random numbers
         if names := sorted(map(str, report[kind])):
             raise CheckpointError(

@@ -71,6 +71,8 @@ class ChatClient:
             logging.getLogger(library).setLevel(logging.WARNING)
         self._settings, self._key, self._http_errors = settings, key, httpx2
         self._url = settings.completions_url
+        parts = urlsplit(self._url)
+        self._address = f"{parts.scheme}://{parts.hostname}" + (f":{parts.port}" if parts.port else "")
         self._redact = redactor(settings, key)
         self._pacer = Pacer(settings.requests_per_minute)
         self._is_gone = False
@@ -152,7 +154,7 @@ class ChatClient:
                     waited_s=waited_s,
                 )
         except (errors.ConnectTimeout, errors.PoolTimeout) as error:
-            raise ConnectionLostError(f"no connection: {type(error).__name__}") from None
+            raise ConnectionLostError(f"no connection to {self._address}: {type(error).__name__}") from None
         except TimeoutError:
             raise RequestTimeoutError(f"no whole answer within {limit_s:g} s of one request") from None
         except errors.SSEError as error:
@@ -160,7 +162,8 @@ class ChatClient:
         except (errors.DecodingError, errors.LocalProtocolError) as error:
             raise MalformedResponseError(f"{type(error).__name__}: {error}") from None
         except errors.TransportError as error:
-            raise ConnectionLostError(f"{type(error).__name__}: {error or 'the connection broke'}") from None
+            why = error or "the connection broke"
+            raise ConnectionLostError(f"{self._address}: {type(error).__name__}: {why}") from None
         except errors.InvalidURL as error:
             raise EndpointError(f"base_url: {error}") from None
 

@@ -60,8 +60,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("out", metavar="OUT", type=Path, help="folder to write; made if missing, must be empty")
     parser.add_argument("--count", type=_positive, required=True, metavar="N", help="how many documents")
     parser.add_argument("--seed", type=int, required=True, metavar="S", help="which series; any whole number")
-    parser.add_argument("--kind", type=DocumentKind, choices=list(DocumentKind), help="only this kind")
-    parser.add_argument("--stratum", type=Stratum, choices=list(Stratum), help="only this stratum")
+    parser.add_argument("--kind", choices=[str(kind) for kind in DocumentKind], help="only this kind")
+    parser.add_argument("--stratum", choices=[str(stratum) for stratum in Stratum], help="only this stratum")
     parser.add_argument(
         "--scrambled",
         type=_share,
