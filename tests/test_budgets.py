@@ -47,6 +47,15 @@ def test_limits_are_found_by_their_key(tmp_path):
     assert budgets.cost("m", "none", "h200") == {}
 
 
+def test_limits_for_a_model_that_is_not_here_are_told(tmp_path):
+    budgets = load_budgets(write(tmp_path, GOOD.replace('model = "m"', 'model = "ocr-ruls"')))
+    (told,) = budgets.for_unknown_models({"ocr-rules", "tiny-mllama"})
+    assert told.startswith(
+        f"{budgets.path}: limits that judge nothing: unknown model 'ocr-ruls'; did you mean ocr-rules"
+    )
+    assert budgets.for_unknown_models({"ocr-ruls"}) == []
+
+
 def test_limits_are_for_one_way_of_running(tmp_path):
     more = """
 [recovery]
