@@ -328,6 +328,32 @@ def test_peak_memory_may_grow_by_the_margin(
     assert found.get("peak_rss_bytes") is verdict
 
 
+def test_peaks_over_other_documents_judge_nothing(tmp_path: Path) -> None:
+    then = weighing(sized(without_document(log(), "invoice_004.png"), 600 * MIB), 100 * MIB)
+    now = weighing(sized(log(), 900 * MIB), 100 * MIB)
+    cell = compare(evidence(tmp_path / "now", now), evidence(tmp_path / "then", then)).cells["tiny-vlm"]
+    assert {gate.metric: gate.verdict for gate in cell.memory} == {
+        "weights_bytes": Verdict.PASS,
+        "peak_rss_bytes": Verdict.INCONCLUSIVE,
+    }
+    assert "not judged: " in cell.memory[1].message
+
+
+def test_what_changed_of_answers_that_are_not_scored_is_told_by_other_gates(tmp_path: Path) -> None:
+    then = log(60, load_facts={"random_weights": True})
+    fewer = without_document(then, "invoice_004.png")
+    for now, before, status, verdict in (
+        (fewer, then, Status.MISSING_DOCUMENT, Verdict.FAIL),
+        (then, fewer, Status.NEW_DOCUMENT, Verdict.INCONCLUSIVE),
+    ):
+        found = compare(evidence(tmp_path / "now", now), evidence(tmp_path / "then", before))
+        cell = found.cells["tiny-vlm"]
+        assert (cell.quality, cell.status) == (None, status)
+        assert found.verdict is verdict
+        assert cell.latency is not None
+        assert cell.latency.message.startswith(f"{status}: ")
+
+
 def test_weights_may_hardly_grow_and_peaks_elsewhere_judge_nothing(tmp_path: Path) -> None:
     then = weighing(sized(log(), 600 * MIB), 100 * MIB)
     now = weighing(sized(log(30, run=_on(H200), how={"device": "cuda"}), 900 * MIB), 102 * MIB)

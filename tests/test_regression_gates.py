@@ -280,7 +280,7 @@ def test_documents_that_were_taken_over_are_left_out_and_counted(tmp_path: Path)
     some = Baseline.from_evidence(then, fresh={"tiny-vlm": sorted(then.documents)[:30]})
     gate = _latency(some, then)
     assert (gate.verdict, gate.n) == (Verdict.PASS, 30)
-    assert "20 documents disturbed, replayed or without a time left out" in gate.message
+    assert "20 documents disturbed, replayed, without a time or in a batch of another size left out" in gate.message
 
 
 def test_between_half_the_margin_and_the_margin_nothing_is_certain() -> None:
@@ -300,6 +300,20 @@ def test_the_documents_of_a_batch_count_as_one_request(tmp_path: Path) -> None:
     records = edited(log(50), ReadingRecord, batched)
     gate = _latency(evidence(tmp_path / "now", records), evidence(tmp_path / "then", records))
     assert (gate.verdict, gate.n) == (Verdict.INCONCLUSIVE, 5)
+
+
+def test_a_batch_that_was_composed_otherwise_is_no_more_requests(tmp_path: Path) -> None:
+    """Four batches now, whose documents were read in sixteen others then."""
+
+    def batched(size: int, step: int) -> Callable[[ReadingRecord], ReadingRecord]:
+        return lambda r: replace(r, batch_size=4, latency_s=size + number(r.document) % step)
+
+    now = evidence(tmp_path / "now", edited(log(64), ReadingRecord, batched(5, 4)))
+    then = evidence(tmp_path / "then", edited(log(64), ReadingRecord, batched(4, 16)))
+    gate = _latency(now, then)
+    assert (gate.verdict, gate.n) == (Verdict.INCONCLUSIVE, 4)
+    single = _latency(evidence(tmp_path / "single", log(64)), then)
+    assert single.n == 0, "batches of another size are left out"
 
 
 def test_bounds_are_one_sided_and_told_in_shares() -> None:

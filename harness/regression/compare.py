@@ -120,6 +120,9 @@ def _compared(
         quality = _capped(judge_quality(cell, scored[0], scored[1], margins), differing, margins)
     latency = judge_latency(cell, ours, theirs, documents, margins, differing)
     memory = judge_memory(cell, ours, theirs, margins, differing)
+    if quality is None:  # nobody else tells what is not the same
+        latency = _capped(latency, differing, margins)
+        memory = [_capped(gate, differing, margins) for gate in memory]
     renamed = any(change.status is Status.RENAMED for change in differing)
     return CellComparison(
         cell=cell,

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from statistics import median
 
 from harness.gates import Verdict
 from harness.regression.baseline import BaselineReading, BaselineRun
 from harness.regression.gate import Change, Kind, Margins, RegressionGate, Status
-from harness.statistics import bootstrap_interval
+from harness.statistics import Aligned, bootstrap_interval, differences
 
 __all__ = ["FEWEST_DOCUMENTS", "judge_latency", "judge_ratios"]
 
@@ -29,7 +29,7 @@ def judge_latency(
 ) -> RegressionGate:
     """Judge the times of a cell's runs, on the same kind of device, fresh and undisturbed; repeats by their median.
 
-    The documents of a batch share one time, and count as one.
+    Documents that either side read in one batch count as one; those of batches of unlike size are left out.
     """
     if elsewhere := [change.message for change in changes if change.status in _ELSEWHERE]:
         return _refused(cell, "; ".join(elsewhere), margins)
@@ -39,14 +39,15 @@ def judge_latency(
             return _refused(
                 cell, "times that were replayed or imported judge nothing: measure both sides anew", margins
             )
-    pairs = dict.fromkeys(_pairs(current, baseline, documents))
-    ratios = [math.log(now / then) for _, now, then in pairs]
+    alike = [d for d in documents if current[0].readings[d].batch_size == baseline[0].readings[d].batch_size]
+    now, then = (_times(runs, alike) for runs in (current, baseline))
+    ratios = differences(now, then)
     timed = sum(any(run.readings[d].latency_s is not None for run in current) for d in documents)
-    left_out = timed - sum(1 for d in documents if _time(current, d) is not None and _time(baseline, d) is not None)
+    left_out = timed - len(now.keys() & then.keys())
     gate = judge_ratios(cell, ratios, margins)
     if not left_out:
         return gate
-    note = f"{left_out} documents disturbed, replayed or without a time left out"
+    note = f"{left_out} documents disturbed, replayed, without a time or in a batch of another size left out"
     return replace(gate, message=f"{gate.message}; {note}")
 
 
@@ -86,15 +87,16 @@ def judge_ratios(cell: str, log_ratios: Sequence[float], margins: Margins) -> Re
     )
 
 
-def _pairs(
-    current: Sequence[BaselineRun], baseline: Sequence[BaselineRun], documents: Sequence[str]
-) -> Iterator[tuple[str, float, float]]:
-    """Times now and then, under the document's name, or under none where it was read in a batch."""
-    for document in documents:
-        now, then = _time(current, document), _time(baseline, document)
-        if now is not None and then is not None:
-            batched = current[0].readings[document].batch_size > 1
-            yield "" if batched else document, now, then
+def _times(runs: Sequence[BaselineRun], documents: Sequence[str]) -> Aligned:
+    """Logarithms of the times of those documents that have one, and the batches that they were read in."""
+    found = {d: math.log(seconds) for d in documents if (seconds := _time(runs, d)) is not None}
+    places = {document: place for place, document in enumerate(sorted(documents))}
+    readings = {d: runs[0].readings[d] for d in found}
+    if all(reading.batch_size == 1 for reading in readings.values()):
+        return Aligned.of(places, found)
+    # as in harness.batching: no two batches of one size take the same time to the nanosecond
+    batches = {d: f"{r.batch_size} in {r.latency_s}" if r.batch_size > 1 else d for d, r in readings.items()}
+    return Aligned.of(places, found, batches)
 
 
 def _time(runs: Sequence[BaselineRun], document: str) -> float | None:

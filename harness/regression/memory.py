@@ -10,6 +10,10 @@ from harness.regression.gate import Change, Kind, Margins, RegressionGate, Statu
 
 __all__ = ["judge_memory"]
 
+_UNLIKE = frozenset(
+    {Status.OTHER_DEVICE, Status.SAMPLED, Status.MISSING_DOCUMENT, Status.NEW_DOCUMENT, Status.CHANGED_IMAGE}
+)
+"""Peaks of other devices or over other documents are not the same peak."""
 _WEIGHTS_SHARE = 0.1
 """Of the margin of peaks, that weights may grow by: they are counted, not sampled."""
 
@@ -23,7 +27,8 @@ def judge_memory(
 ) -> Sequence[RegressionGate]:
     """One gate for each size that the baseline tells: the highest of the runs now against the highest then.
 
-    A size that was measured then and is not now is INCONCLUSIVE; so is a peak on another device.
+    A size that was measured then and is not now is INCONCLUSIVE; so is a peak on another device, or over other
+    documents.
     """
     return [
         _judge(cell, name, _highest(current, name), then, margins, changes)
@@ -41,7 +46,7 @@ def _judge(
 ) -> RegressionGate:
     weights = name == "weights_bytes"
     limit = margins.memory_percent / 100 * (_WEIGHTS_SHARE if weights else 1)
-    elsewhere = [c.message for c in changes if c.status is Status.OTHER_DEVICE and not weights]
+    elsewhere = [c.message for c in changes if c.status in _UNLIKE and not weights]
     grown = None if now is None or not then else now / then - 1
     if grown is None:
         verdict, message = Verdict.INCONCLUSIVE, f"{name}: {_size(then)} in the baseline, and not measured now"
