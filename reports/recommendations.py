@@ -15,11 +15,12 @@ from harness.metrics import Metric, Status
 from harness.responses import NoteKind
 from harness.results import CellResult
 from harness.statistics import differences, mean_interval, wilson_interval
+from reports.comparisons import unanswered_beside
 from reports.deployment import Deployments
 from reports.formatting import escape, format_seconds, format_value, table
 from reports.paired import COST, cost_ratio
 from reports.summary import CellSummary, Summary
-from reports.winners import decide
+from reports.winners import common_metrics, comparable, decide
 
 __all__ = ["Limits", "Recommendation", "Verdict", "recommendations", "recommendations_json", "recommendations_parts"]
 
@@ -78,6 +79,8 @@ class Recommendation:
     """By cell, why it does not."""
 
 
+_Metrics = Mapping[str, Mapping[str, Metric]]
+"""By cell, over the documents that all that were scored were asked to read."""
 _Standing = tuple[bool | None, str]
 """Whether a cell qualifies, None where that is not known; and why it does not, or is not known to."""
 
@@ -101,12 +104,16 @@ def recommendations(summary: Summary, deployed: Deployments, limits: Limits | No
     if not summary.candidates:
         return []
     plans = {p.cell: p for p in deployed.plans}
-    rules = _rules(summary, plans, limits or Limits())
-    return [_apply(rule, summary, plans, deployed.prices.currency) for rule in rules]
+    scored = [c.result for c in summary.candidates if _scored(c)[0]]
+    common = common_metrics(scored)
+    rules = _rules(scored, common, plans, limits or Limits())
+    return [_apply(rule, summary, scored, common, plans, deployed.prices.currency) for rule in rules]
 
 
-def _rules(summary: Summary, plans: Mapping[str, CellPlan], limits: Limits) -> Sequence[_Rule]:
-    near = _near_best(summary, limits.f1_margin)
+def _rules(
+    scored: Sequence[CellResult], common: _Metrics, plans: Mapping[str, CellPlan], limits: Limits
+) -> Sequence[_Rule]:
+    near = _near_best(scored, common, limits.f1_margin)
     close = f"document F1 at most {100 * limits.f1_margin:g} points below that of the best cell"
     usable = f"{100 * limits.usable_share:g} %"
     return [
@@ -136,7 +143,14 @@ def _rules(summary: Summary, plans: Mapping[str, CellPlan], limits: Limits) -> S
     ]
 
 
-def _apply(rule: _Rule, summary: Summary, plans: Mapping[str, CellPlan], currency: str) -> Recommendation:
+def _apply(
+    rule: _Rule,
+    summary: Summary,
+    scored: Sequence[CellResult],
+    common: _Metrics,
+    plans: Mapping[str, CellPlan],
+    currency: str,
+) -> Recommendation:
     judged = {c.cell: _judged(c, rule) for c in summary.candidates}
     told = {
         standing: {cell: why for cell, (found, why) in judged.items() if found is standing}
@@ -161,15 +175,23 @@ def _apply(rule: _Rule, summary: Summary, plans: Mapping[str, CellPlan], currenc
     if len(summary.candidates) == 1:
         return answer(Verdict.INSUFFICIENT, f"{summary.candidates[0].cell} qualifies, but there is no other candidate")
     running = [c for c in summary.candidates if c.cell not in told[False]]
-    values = {c.cell: _value(c, plans[c.cell], rule.metric, currency) for c in running}
+    values = {c.cell: _value(common[c.cell], plans[c.cell], rule.metric, currency) for c in running}
+    results = [c.result for c in running]
+    _, left_out = comparable(rule.metric, results, values)
+    apart = {name: why for why, names in left_out.items() for name in names}
     if len(running) == 1:
-        if values[running[0].cell].value is None:  # what the use is about is not known of anybody
-            return answer(Verdict.INSUFFICIENT, f"{running[0].cell} alone qualifies, but its {rule.metric} is unknown")
-        return answer(Verdict.RECOMMENDED, "the only candidate that qualifies", running[0].cell)
+        (lone,) = results
+        if lone.cell in apart:  # what the use is about is not known of anybody
+            why = f"it cannot be compared by {rule.metric}: {apart[lone.cell]}"
+        elif (missed := _missed(lone, scored)) is None:
+            return answer(Verdict.RECOMMENDED, "the only candidate that qualifies", lone.cell)
+        else:
+            why = missed
+        return answer(Verdict.INSUFFICIENT, f"{lone.cell} alone qualifies, but {why}")
     winner = decide(
         rule.metric,
         rule.use,
-        [c.result for c in running],
+        results,
         values,
         summary.comparisons,
         compared=(lambda a, b: cost_ratio(a, b, _hourly(plans))) if rule.metric == COST else None,
@@ -177,8 +199,20 @@ def _apply(rule: _Rule, summary: Summary, plans: Mapping[str, CellPlan], currenc
     if winner.cell is not None and winner.cell in told[None]:
         why = f"{winner.cell} would win, but it is not known to qualify: {told[None][winner.cell]}"
         return answer(Verdict.INSUFFICIENT, why)
+    if winner.cell is not None and apart:
+        why = f"{winner.cell} is ahead of those compared, but not known to be ahead of {_reasons(apart)}"
+        return answer(Verdict.INSUFFICIENT, why)
     verdict = Verdict.INSUFFICIENT if winner.cell is None else Verdict.RECOMMENDED
     return answer(verdict, winner.reason, winner.cell)
+
+
+def _missed(cell: CellResult, others: Sequence[CellResult]) -> str | None:
+    """What a cell left unanswered that another answered; None if there is no such document."""
+    found = {other.cell: n for other in others if (n := unanswered_beside(cell, other))}
+    if not found:
+        return None
+    other = max(found, key=lambda name: found[name])
+    return f"it left {found[other]} documents unanswered that {other} answered"
 
 
 def _judged(cell: CellSummary, rule: _Rule) -> _Standing:
@@ -211,31 +245,41 @@ def _within(metric: Metric, limit: float) -> _Standing:
     return None, f"{shown}, whose interval ends at {format_value(metric.high, metric.unit)}"
 
 
-def _near_best(summary: Summary, margin: float) -> Callable[[CellSummary], _Standing]:
-    """Not worse than the best F1 by more than `margin`: documents that the cell left unanswered count 0."""
-    scored = [c for c in summary.candidates if _scored(c)[0] and c.metrics["f1"].value is not None]
-    best = max(scored, key=lambda c: c.metrics["f1"].value or 0.0, default=None)
+def _near_best(scored: Sequence[CellResult], common: _Metrics, margin: float) -> Callable[[CellSummary], _Standing]:
+    """Not worse by more than `margin` than the best F1 over the documents that all were asked to read.
+
+    Documents that a cell left unanswered count 0, and so the best one must not be worse than those that answered them.
+    """
+    able = {r.cell: r for r in scored if common[r.cell]["f1"].value is not None}
+    best = max(able.values(), key=lambda r: common[r.cell]["f1"].value or 0.0, default=None)
 
     @cache
     def standing(name: str) -> _Standing:
-        cell = next(c for c in scored if c.cell == name)
-        if best is None or cell is best:
+        cell = able[name]
+        if best is None:
             return True, ""
-        own, other = cell.result.document_f1(), best.result.document_f1()
-        common = differences(own, other)
-        # a document that the cell was asked and did not answer counts 0: for its worst, and not for its best
-        missed = [-other[d] for d in cell.result.documents if d not in cell.result.scores and d in other]
-        worst, likely = mean_interval([*common, *missed]), mean_interval(common)
-        if worst.value is None or worst.n < 2:
-            return None, f"too few documents that {best.cell} answered too ({worst.n})"
-        low, high = (worst.value if bound is None else bound for bound in (worst.low, worst.high))
-        if low >= -margin:
-            return True, ""
-        ceiling = likely.value if likely.high is None else likely.high
-        shown = f"F1 {100 * worst.value:+.1f} [{100 * low:+.1f}, {100 * high:+.1f}] points against {best.cell}"
-        return (False if ceiling is not None and ceiling < -margin else None), shown
+        if cell is not best:
+            return _behind(cell, best, margin)
+        against = [_behind(cell, other, margin) for other in able.values() if unanswered_beside(cell, other)]
+        return next((found for found in against if found[0] is not True), (True, ""))
 
-    return lambda cell: standing(cell.cell) if cell in scored else (None, "F1 not measured")
+    return lambda cell: standing(cell.cell) if cell.cell in able else (None, "F1 not measured")
+
+
+def _behind(cell: CellResult, best: CellResult, margin: float) -> _Standing:
+    own, other = cell.document_f1(), best.document_f1()
+    common = differences(own, other)
+    # a document that the cell was asked and did not answer counts 0: for its worst, and not for its best
+    missed = [-other[d] for d in cell.documents if d not in cell.scores and d in other]
+    worst, likely = mean_interval([*common, *missed]), mean_interval(common)
+    if worst.value is None or worst.n < 2:
+        return None, f"too few documents that {best.cell} answered too ({worst.n})"
+    low, high = (worst.value if bound is None else bound for bound in (worst.low, worst.high))
+    if low >= -margin:
+        return True, ""
+    ceiling = likely.value if likely.high is None else likely.high
+    shown = f"F1 {100 * worst.value:+.1f} [{100 * low:+.1f}, {100 * high:+.1f}] points against {best.cell}"
+    return (False if ceiling is not None and ceiling < -margin else None), shown
 
 
 def _usable(result: CellResult, share: float) -> _Standing:
@@ -262,11 +306,11 @@ def _hourly(plans: Mapping[str, CellPlan]) -> Mapping[str, float]:
     return {c: p.costs.hourly for c, p in plans.items() if p.costs is not None and p.costs.hourly}
 
 
-def _value(cell: CellSummary, plan: CellPlan, metric: str, currency: str) -> Metric:
+def _value(metrics: Mapping[str, Metric], plan: CellPlan, metric: str, currency: str) -> Metric:
     """By what the cell is ranked; a cost is assumed as its price is, and told in the currency."""
     if metric != COST:
-        return cell.metrics[metric]
-    speed, cost = cell.metrics["docs_per_min"], None if plan.costs is None else plan.costs.per_thousand
+        return metrics[metric]
+    speed, cost = metrics["docs_per_min"], None if plan.costs is None else plan.costs.per_thousand
     if cost is None or not cost.value:  # a free machine has no cost to compare
         return Metric(value=None, unit=currency, status=Status.NOT_MEASURED, contaminated=speed.contaminated)
     return Metric(value=cost.value, n=speed.n, unit=currency, status=Status.PREDICTED)

@@ -42,8 +42,7 @@ def summary_routing(summary: Summary, deployed: Deployments | None = None) -> Ro
     """
     if len(summary.candidates) < 2:
         return None
-    f1 = {c.cell: c.metrics["f1"].value for c in summary.candidates}
-    pair = best_pair([c.result for c in summary.candidates], f1)
+    pair = best_pair([c.result for c in summary.candidates])
     if isinstance(pair, str):
         return pair
     if deployed is None:
@@ -59,7 +58,7 @@ def routing_parts(found: Routing | str | None, drawn: Mapping[str, str], currenc
         return []
     if isinstance(found, str):
         return [f"Insufficient evidence: {escape(found, 400)}.\n"]
-    left = f" {found.left_out} that either did not answer are left out." if found.left_out else ""
+    left = f" {found.left_out} that either did not answer, or was not asked, are left out." if found.left_out else ""
     pair = (
         f"Fast: **{escape(found.fast)}**. Strong: **{escape(found.strong)}**, the best F1 among the cells that take at "
         f"least twice as long as another. Over {found.documents} documents.{left}\n"

@@ -12,7 +12,7 @@ from reports.comparisons import Comparison, Scale, adjusted, compare_at_worst, o
 from reports.formatting import format_value
 from reports.paired import COST, compare_on, energy_sensor
 
-__all__ = ["Winner", "decide", "describe", "leaders", "winners"]
+__all__ = ["Winner", "common_metrics", "comparable", "decide", "describe", "leaders", "winners"]
 
 _QUESTIONS = {
     "f1": "Best quality",
@@ -45,15 +45,15 @@ class Winner:
 
 def leaders(candidates: Sequence[CellResult], metrics: Sequence[str]) -> Mapping[str, str | None]:
     """By metric, the cell with the best value, which `winners` compares with the others; None with fewer than two."""
-    values = _common_metrics(candidates)
+    values = common_metrics(candidates)
     found = {}
     for metric in metrics:
-        ranked, _ = _comparable(metric, candidates, {c: m[metric] for c, m in values.items()})
+        ranked, _ = comparable(metric, candidates, {c: m[metric] for c, m in values.items()})
         found[metric] = ranked[0].cell if len(ranked) > 1 else None
     return found
 
 
-def _common_metrics(candidates: Sequence[CellResult]) -> Mapping[str, Mapping[str, Metric]]:
+def common_metrics(candidates: Sequence[CellResult]) -> Mapping[str, Mapping[str, Metric]]:
     """By cell, over the documents that all were asked to read."""
     common = set.intersection(*(set(r.documents) for r in candidates)) if candidates else set()
     return {r.cell: r.metrics(common) for r in candidates}
@@ -67,7 +67,7 @@ def winners(candidates: Sequence[CellResult], comparisons: Sequence[Comparison])
     cells of one output length, and of none whose device was disturbed.
     """
     common = set.intersection(*(set(r.documents) for r in candidates)) if candidates else set()
-    metrics = _common_metrics(candidates)
+    metrics = common_metrics(candidates)
     parts = any(len(r.documents) > len(common) for r in candidates)
     over = f" on the {len(common)} documents that all of them read" if parts else ""
     accelerated = any(load.device != "cpu" for r in candidates for load in r.loads)
@@ -101,7 +101,7 @@ def decide(
         return answer("no candidate in this log")
     if len(candidates) == 1:
         return answer("one candidate: nothing to compare")
-    ranked, left_out = _comparable(metric, candidates, values)
+    ranked, left_out = comparable(metric, candidates, values)
     apart = "".join(f"; {why}, so not compared: {_names(names)}" for why, names in left_out.items() if names)
     if len(ranked) < 2:
         return answer(f"no winner: fewer than two candidates were measured{apart}")
@@ -157,7 +157,7 @@ def _higher(metric: str) -> bool:
     return metric in METRICS and METRICS[metric].higher_is_better is True
 
 
-def _comparable(
+def comparable(
     metric: str, candidates: Sequence[CellResult], values: Mapping[str, Metric]
 ) -> tuple[Sequence[CellResult], Mapping[str, Sequence[str]]]:
     """Those that can be ranked, the best first, and by reason the names of those that cannot."""

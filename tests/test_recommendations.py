@@ -159,6 +159,53 @@ def test_the_only_one_that_qualifies_is_recommended(tmp_path):
     assert (found.cell, found.reason) == ("a", "the only candidate that qualifies")
 
 
+def test_the_only_one_that_qualifies_must_have_answered_what_others_did(tmp_path):
+    papers = asked(200)
+    flaky = cell("flaky", papers, seconds=1.0, failures=[Failure.TIMEOUT] * 120)
+    found = told(summary_of(tmp_path, papers, flaky, cell("steady", papers, seconds=9.0)))["Real time"]
+    assert (found.verdict, found.cell) == (Verdict.INSUFFICIENT, None)
+    assert found.reason == "flaky alone qualifies, but it left 120 documents unanswered that steady answered"
+
+
+def test_the_best_is_not_taken_at_its_word_where_it_did_not_answer(tmp_path):
+    papers = asked(120)
+    flaky = cell("flaky", papers, seconds=1.0, failures=[Failure.TIMEOUT] * 72)
+    found = told(summary_of(tmp_path, papers, flaky, cell("poor", papers, seconds=0.5, text=some_wrong)))
+    for use in ("Batch", "Cost"):
+        assert (found[use].verdict, found[use].cell) == (Verdict.INSUFFICIENT, None)
+        assert "points against poor" in found[use].unknown["flaky"]
+
+
+def test_the_best_is_the_best_on_the_documents_that_all_were_asked(tmp_path):
+    """`part` looks better over its own documents, which are the easy ones, and reads none of them better."""
+    papers = asked(120)
+    easy = [d for d in papers if not is_bad(d)][:50]
+    whole = cell("whole", papers, seconds=2.0, text=some_wrong)
+    part = cell("part", easy, seconds=1.0, text=lambda d: right(d, TOTAL="$1.00") if number(d) % 3 else right(d))
+    summary = summary_of(tmp_path, papers, whole, part)
+    f1 = {c.cell: c.metrics["f1"].value for c in summary.candidates}
+    assert f1["part"] > f1["whole"], "over documents of their own"
+    found = told(summary)
+    for use in ("Batch", "Cost"):
+        assert list(found[use].failed) == ["part"]
+        assert (found[use].verdict, found[use].cell) == (Verdict.RECOMMENDED, "whole")
+
+
+def test_one_that_qualifies_and_was_not_compared_keeps_the_rest_from_being_recommended(tmp_path):
+    papers = asked(60)
+    cells = [
+        gpu.gpu_cell(name, "bf16", papers, weights=1e9, slower=slower, unlike=unlike)
+        for name, slower, unlike in (
+            ("a", 1.0, {}),
+            ("b", 2.0, {}),
+            ("c", 0.3, {number(papers[3]): {"foreign_processes": 1}}),
+        )
+    ]
+    found = told(summary_of(tmp_path, papers, *cells))["Batch"]
+    assert (found.verdict, found.cell) == (Verdict.INSUFFICIENT, None)
+    assert found.reason.startswith("a-bf16@cuda is ahead of those compared, but not known to be ahead of c-bf16@cuda: ")
+
+
 def test_disturbed_times_recommend_nothing(tmp_path):
     papers = asked(80)
     cells = [

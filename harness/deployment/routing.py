@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import ceil, inf
 from statistics import fmean
@@ -107,18 +107,20 @@ class _Document:
     strong_own_s: float
 
 
-def best_pair(candidates: Sequence[CellResult], f1: Mapping[str, float | None]) -> tuple[CellResult, CellResult] | str:
-    """The fast and the strong cell worth routing between, or why there are none; `f1` is that of each cell, by name.
+def best_pair(candidates: Sequence[CellResult]) -> tuple[CellResult, CellResult] | str:
+    """The fast and the strong cell worth routing between, or why there are none.
 
     The strong one takes at least `SLOWER` times as long a document and has the higher F1; of such pairs the highest F1
-    of the strong one decides, then the highest F1 of the fast one. Only cells whose answers are scored and whose times
-    nothing disturbed take part.
+    of the strong one decides, then the highest F1 of the fast one: over the documents that all were asked to read. Only
+    cells whose answers are scored and whose times nothing disturbed take part.
     """
     usable = [r for r in candidates if r.scores and contamination(batches(list(r.readings.values()))) is None]
-    seconds = {r.cell: fmean(times) for r in usable if (times := _latencies(r))}
+    common = set.intersection(*(set(r.documents) for r in usable)) if usable else set()
+    seconds = {r.cell: fmean(times) for r in usable if (times := _latencies(r, common))}
     usable = [r for r in usable if r.cell in seconds]
     if len(usable) < 2:
         return f"routing needs two candidates with scored answers and undisturbed times; this log has {len(usable)}"
+    f1 = {r.cell: r.quality(common)["f1"].value for r in usable}
     pairs = [
         (f1[strong.cell] or 0.0, f1[fast.cell] or 0.0, fast, strong)
         for fast in usable
@@ -134,8 +136,8 @@ def best_pair(candidates: Sequence[CellResult], f1: Mapping[str, float | None]) 
     return fast, strong
 
 
-def _latencies(result: CellResult) -> Sequence[float]:
-    return [s for d in result.scores if (s := result.readings[d].latency_s) is not None]
+def _latencies(result: CellResult, documents: Collection[str]) -> Sequence[float]:
+    return [s for d in result.scores if d in documents and (s := result.readings[d].latency_s) is not None]
 
 
 def halves(documents: Mapping[str, str | None]) -> tuple[Sequence[str], Sequence[str]]:
