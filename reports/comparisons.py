@@ -79,12 +79,21 @@ class Comparison:
     @property
     def above(self) -> bool:
         """Whether it is told apart from 'no difference', and lies above it."""
-        return self._told and self.low is not None and self.low > (0.0 if self.scale is Scale.DIFFERENCE else 1.0)
+        return self._told and self._end(self.low) > 0
 
     @property
     def below(self) -> bool:
         """Whether it is told apart from 'no difference', and lies below it."""
-        return self._told and self.high is not None and self.high < (0.0 if self.scale is Scale.DIFFERENCE else 1.0)
+        return self._told and self._end(self.high) < 0
+
+    def _end(self, bound: float | None) -> float:
+        """How far an end of the interval lies above 'no difference'.
+
+        The same difference on every document has no interval; there p decides.
+        """
+        if bound is None and self.p is not None and self.p <= SIGNIFICANCE:
+            bound = self.value
+        return 0.0 if bound is None else bound - (0.0 if self.scale is Scale.DIFFERENCE else 1.0)
 
     @property
     def _told(self) -> bool:

@@ -26,6 +26,7 @@ from reports.summary import Summary, summarise
 from reports.terminal import summary_lines
 from reports.truth import unreadable_truth
 from tests import report_evidence as evidence
+from tests import routing_evidence as routing
 
 MIB = evidence.MIB
 
@@ -113,6 +114,17 @@ def test_identical_candidates_are_called_identical(tmp_path):
     assert set(answers(summary).values()) == {None}
     assert "identical on every document" in summary.winners[0].reason
     assert "has the same peak" in summary.winners[2].reason
+
+
+def test_the_same_loss_on_every_document_is_told_apart(tmp_path):
+    papers = routing.asked(30)
+    lost = routing.cell("lost", papers, seconds=1.0, text=lambda d: "TOTAL: N/A")
+    summary = routing.summary_of(tmp_path, papers, lost, routing.cell("good", papers, seconds=1.0))
+    found = compare("f1", *(c.result for c in summary.candidates))
+    assert (found.value, found.low, found.below, found.reversed.above) == (-1, None, True, True)
+    assert answers(summary)["f1"] == "good"
+    few = replace(found, p=0.25)
+    assert not few.below, "of so few documents nothing is known"
 
 
 def test_a_cell_cannot_win_by_failing_on_what_is_hard(tmp_path):
