@@ -12,6 +12,7 @@ __all__ = [
     "CorpusError",
     "DocvlmError",
     "EvidenceError",
+    "ImageAccessError",
     "ImageError",
     "PairingError",
     "PromptError",
@@ -31,6 +32,10 @@ class CorpusError(DocvlmError, ValueError):
 
 class ImageError(DocvlmError, ValueError):
     """An image file cannot be decoded safely: corrupt, empty, too large, or of an unsupported form."""
+
+
+class ImageAccessError(ImageError):
+    """An image file cannot be read now, which says nothing about what is in it: gone, refused, no memory."""
 
 
 class PairingError(DocvlmError, ValueError):

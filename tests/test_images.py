@@ -14,9 +14,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageChops, PngImagePlugin
+from PIL.PngImagePlugin import PngImageFile
 
 from harness.documents.images import MAX_PIXELS, open_image
-from harness.errors import ImageError
+from harness.errors import ImageAccessError, ImageError
 
 SUFFIXES = {"PNG": "png", "JPEG": "jpg", "TIFF": "tif", "WEBP": "webp"}
 
@@ -222,6 +223,25 @@ def test_missing_and_special_files_are_refused(tmp_path: Path) -> None:
     for path in (tmp_path / "missing.png", tmp_path, pipe, Path("null\0byte.png"), tmp_path / ("x" * 300)):
         with pytest.raises(ImageError):
             open_image(path)
+
+
+def test_what_says_nothing_about_the_image_is_told_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ImageAccessError, match="no such image file"):
+        open_image(tmp_path / "missing.png")
+    path = tmp_path / "large.png"
+    path.write_bytes(encoded(page(), "PNG"))
+
+    def exhausted(self: Image.Image) -> None:
+        raise MemoryError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(PngImageFile, "load", exhausted)
+        with pytest.raises(ImageAccessError, match="not enough memory"):
+            open_image(path)
+    path.write_bytes(path.read_bytes()[:-40])
+    with pytest.raises(ImageError) as caught:
+        open_image(path)
+    assert not isinstance(caught.value, ImageAccessError), "a fault of the image"
 
 
 def test_an_unreadable_file_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,13 +8,16 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import psutil
 import pytest
 
 from fixtures import serving
 from fixtures.serving import LocalServer, ServerCommand, Servers, ServingError, server_command
+from fixtures.session import EvalSession
 from harness.backends import BackendRequest, create_backend
+from harness.cells import Cell
 from harness.errors import CatalogueError
 from tests.pixel_pages import page
 
@@ -120,6 +123,16 @@ def test_a_server_that_does_not_come_is_told_once(asked, says, tmp_path, monkeyp
     assert found[0] == found[1]
     assert says in found[0]["unavailable"]
     assert all(gone(process.pid, within_s=0.5) for process in started)
+
+
+def test_no_server_goes_on_beside_a_cell_that_does_not_ask_it(tmp_path):
+    ended: list[str] = []
+    with Servers(tmp_path) as servers:
+        servers._running["m"] = SimpleNamespace(close=lambda: ended.append("m"))  # type: ignore[assignment]
+        session = SimpleNamespace(options=SimpleNamespace(catalogue={}), servers=servers)
+        request = BackendRequest(backend="ocr-rules")
+        assert EvalSession.served(session, Cell(model="ocr-rules"), request) is request
+        assert ended == ["m"]
 
 
 def test_a_server_that_refuses_is_not_waited_for(tmp_path):

@@ -128,6 +128,18 @@ def test_a_rate_of_tokens_has_an_interval_by_request():
     assert judge("output_tok_per_s", alone["output_tok_per_s"], 1000).verdict is Verdict.FAIL
 
 
+def test_documents_of_a_lost_batch_tell_nothing_of_batches():
+    lost = [reading(d, 1.0 + i, batch_failure=Failure.RUN_OOM) for i, d in enumerate("abcd")]
+    found = result(*lost)
+    metrics = found.metrics()
+    for name in ("latency_s", "docs_per_min", "peak_rss_bytes"):
+        assert metrics[name].contaminated == "4 documents were read alone, after batches that ended in run-oom"
+    assert judge("latency_s", metrics["latency_s"], 100).verdict is Verdict.INCONCLUSIVE
+    assert metrics["f1"].contaminated is None
+    assert metrics["load_s"].contaminated is None
+    assert (len(found.clean), len(found.log_latencies)) == (0, 0)
+
+
 def test_prompts_have_a_rate_where_the_time_to_the_first_token_is_theirs():
     def one(name, **values):
         return reading(name, phases={"ttft_s": 0.5}, prompt_tokens=1000, **values)

@@ -518,6 +518,11 @@ def test_the_cost_of_several_calls_is_added_up():
     assert answer.facts == {"tiles": 2}
 
 
+def test_calls_that_a_backend_made_again_are_counted():
+    script = {name: measured(sound(name), calls=3) for name in BY_CATEGORY}
+    assert multi(script).calls == 3 * len(BY_CATEGORY)
+
+
 def test_a_failed_call_and_ocr_are_part_of_the_cost():
     answer = single(measured(REFUSAL, output_tokens=None))
     assert answer.phases["generate_s"] == 1.0

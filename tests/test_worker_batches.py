@@ -14,7 +14,7 @@ from harness.cells import Cell, Failure
 from harness.documents import Document
 from harness.evidence import EvidenceLog, ReadingRecord, read_evidence
 from harness.prompts import prompt
-from harness.running import PassRequest, run_pass
+from harness.running import PassRequest, is_final, run_pass
 from harness.worker.supervisor import CellWorker
 from tests.fake_backends import FAULT_COLOUR
 
@@ -92,6 +92,14 @@ def test_bad_images_fail_alone(pages) -> None:
     assert [r.batch_size for r in readings if r.failure is None] == [2, 2], "the bad ones took no place in it"
     assert all(r.batch_failure is None for r in readings)
     assert failures(only_bad) == [bad, bad]
+
+
+def test_an_image_that_is_gone_takes_no_place_in_a_batch_and_may_come_back(pages, tmp_path: Path) -> None:
+    with CellWorker(fake("EchoBatch"), prompt="p") as worker:
+        readings = worker.read_batch([*pages(GOOD, GOOD), ("gone", tmp_path / "gone.png")])
+    assert failures(readings) == [None, None, Failure.ERROR]
+    assert [r.batch_size for r in readings[:2]] == [2, 2]
+    assert not is_final(readings[2]), "a resumed run looks for it again"
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import _thread
+import errno
 import json
 import os
 import re
@@ -132,9 +133,14 @@ def test_a_bad_image_fails_its_document_only(tmp_path: Path, good: Path) -> None
     broken.write_bytes(good.read_bytes()[:50])
     with CellWorker(fake("Echo"), prompt="") as worker:
         first = reader_pid(worker.read("good", good))
-        for path in (empty, broken, tmp_path / "missing.png", tmp_path):
+        for path, failure in (
+            (empty, Failure.BAD_IMAGE),
+            (broken, Failure.BAD_IMAGE),
+            (tmp_path, Failure.BAD_IMAGE),
+            (tmp_path / "missing.png", Failure.ERROR),
+        ):
             reading = worker.read(path.name, path)
-            assert reading.failure is Failure.BAD_IMAGE
+            assert reading.failure is failure
             assert (reading.message or "").startswith(f"{path.name}: ")
             assert str(tmp_path) not in (reading.message or ""), "the log is for passing on"
         assert reader_pid(worker.read("good again", good)) == first
@@ -318,12 +324,18 @@ def _caused(error: Exception, cause: Exception) -> Exception:
         (MemoryError(), (Failure.RUN_OOM, True)),
         (OutOfMemoryError("tried to allocate 2 GiB"), (Failure.RUN_OOM, True)),
         (RuntimeError("CUDA error: out of memory"), (Failure.RUN_OOM, True)),
+        (RuntimeError("Triton Error [CUDA]: out of memory"), (Failure.RUN_OOM, True)),
+        (RuntimeError("CUDA driver error: out of memory"), (Failure.RUN_OOM, True)),
+        (OSError(errno.ENOMEM, "Cannot allocate memory"), (Failure.RUN_OOM, True)),
         (
             RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried 8 bytes"),
             (Failure.RUN_OOM, True),
         ),
         (_caused(KeyError("layer"), MemoryError()), (Failure.RUN_OOM, True)),
         (RuntimeError("CUDA error: device-side assert triggered"), (Failure.ERROR, True)),
+        (RuntimeError("Triton Error [CUDA]: an illegal memory access was encountered"), (Failure.ERROR, True)),
+        (RuntimeError("CUDA driver error: an illegal memory access was encountered"), (Failure.ERROR, True)),
+        (RuntimeError("cuDNN error: CUDNN_STATUS_EXECUTION_FAILED"), (Failure.ERROR, True)),
     ],
 )
 def test_exceptions_are_told_apart(error: Exception, expected: tuple[Failure, bool]) -> None:

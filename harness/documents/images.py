@@ -10,7 +10,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from harness.errors import ImageError
+from harness.errors import ImageAccessError, ImageError
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -48,8 +48,8 @@ def open_image(path: Path, *, max_pixels: int = MAX_PIXELS) -> Image:
     keep their upper 8 bits; of a multi-picture JPEG, as phones write, the main picture is taken. The size is
     checked against `max_pixels` before any pixel is decoded.
 
-    Raises ImageError, and nothing else, whatever the file may hold: missing, empty, truncated, corrupt, of
-    another format, with several pages or frames, or too large.
+    Raises ImageError, and nothing else, whatever the file may hold: empty, truncated, corrupt, of another format, with
+    several pages or frames, or too large; ImageAccessError where that is not known: missing, or out of memory.
     """
     from PIL import Image as pillow
     from PIL import UnidentifiedImageError
@@ -70,8 +70,10 @@ def open_image(path: Path, *, max_pixels: int = MAX_PIXELS) -> Image:
         raise ImageError(_too_large(path, str(error), max_pixels)) from error
     except OSError as error:
         if error.errno is not None:
-            raise ImageError(f"{path}: cannot be read: {error.strerror}; check the file's permissions") from error
+            raise ImageAccessError(f"{path}: cannot be read: {error.strerror}; check the file's permissions") from error
         raise ImageError(_corrupt(path, error)) from error
+    except MemoryError as error:
+        raise ImageAccessError(f"{path}: there is not enough memory to decode it") from error
     except Exception as error:  # decoders raise whatever a corrupt file makes them stumble over
         raise ImageError(_corrupt(path, error)) from error
 
@@ -80,7 +82,7 @@ def _check_file(path: Path) -> None:
     try:
         status = path.stat()
     except (OSError, ValueError) as error:  # ValueError: a null byte in the name
-        raise ImageError(f"{path}: no such image file; check the path") from error
+        raise ImageAccessError(f"{path}: no such image file; check the path") from error
     if not stat.S_ISREG(status.st_mode):
         raise ImageError(f"{path}: not a regular file; name an image file")
     if status.st_size == 0:

@@ -192,16 +192,23 @@ class CellResult:
 
     @cached_property
     def disturbed(self) -> bool:
-        """Whether anybody else, or a throttle of any kind, was seen on a device during any reading."""
-        return any(use.foreign_processes or use.throttle for r in self.readings.values() for use in r.devices)
+        """Whether anybody else, or a throttle of any kind, was seen on a device during any reading, or a batch lost."""
+        return any(
+            r.batch_failure is not None or any(use.foreign_processes or use.throttle for use in r.devices)
+            for r in self.readings.values()
+        )
 
     @cached_property
     def clean(self) -> Mapping[str, ReadingRecord]:
-        """Answers whose device nothing disturbed: those whose times and energy may be compared."""
+        """Answers whose times and energy may be compared: nothing disturbed the device, and no batch was lost."""
         answers = {d: r for d, r in self.readings.items() if r.failure is None}
         if not self.disturbed:
             return answers
-        return {d: r for d, r in answers.items() if not any(use.is_contaminated for use in r.devices)}
+        return {
+            d: r
+            for d, r in answers.items()
+            if r.batch_failure is None and not any(use.is_contaminated for use in r.devices)
+        }
 
     @cached_property
     def read_together(self) -> Mapping[str, str] | None:

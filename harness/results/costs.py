@@ -39,7 +39,18 @@ def cost_metrics(
         found["calls_per_document"] = measured("calls_per_document", mean_interval(calls))
     found |= _contaminated(_speed(answers, loads), contamination(batches(answers)) if disturbed else None)
     # a peak before an out-of-memory is a peak
-    return found | _memory(batches(attempted), ledgers, disturbed) | _load(loads)
+    found |= _memory(batches(attempted), ledgers, disturbed)
+    if (lost := _lost_batches(attempted)) is not None:
+        found = _contaminated(found, lost)
+    return found | _load(loads)
+
+
+def _lost_batches(attempted: Sequence[ReadingRecord]) -> str | None:
+    """Why times, energy and peaks are not those of batches: what lost batches took is in none of them."""
+    alone = [r.batch_failure for r in attempted if r.batch_failure is not None]
+    if not alone:
+        return None
+    return f"{len(alone)} documents were read alone, after batches that ended in {', '.join(sorted(set(alone)))}"
 
 
 def median_latency(answers: Sequence[ReadingRecord], *, disturbed: bool = True) -> Metric:

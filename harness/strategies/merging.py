@@ -20,10 +20,10 @@ def merge_answers(
 ) -> Answer:
     """The answer `text` that came out of the model calls `calls` (None for one that raised), some of them `used`.
 
-    Seconds and tokens are sums over all calls and OCR, as far as they are known. `ttft_s` is that of the first call,
-    and missing if that raised; `tpot_s` is the mean over all tokens after the first of each call; `itl_s`, a median,
-    is told of a single call alone. `stop` is `length`
-    if a used answer ended so, else that of the last used, so that a cut answer cannot hide behind a later one.
+    Calls, seconds and tokens are sums over all calls and OCR, as far as they are known. `ttft_s` is that of the first
+    call, and missing if that raised; `tpot_s` is the mean over all tokens after the first of each call; `itl_s`, a
+    median, is told of a single call alone. `stop` is `length` if a used answer ended so, else that of the last used, so
+    that a cut answer cannot hide behind a later one.
     `allocator` has the highest of each number over the calls.
     """
     answers = [answer for answer in calls if answer is not None]
@@ -36,7 +36,7 @@ def merge_answers(
         output_tokens=_total(answer.output_tokens for answer in spoken),
         stop="length" if any(answer.stop == "length" for answer in used) else last.stop if last else None,
         path=str(path),
-        calls=len(calls),
+        calls=sum(1 if answer is None else answer.calls for answer in calls),
         facts=_facts(spoken),
         attempts=tuple(attempts),
         allocator=_peaks(spoken),

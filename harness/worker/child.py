@@ -22,7 +22,7 @@ from harness.backends.protocol import Answer, Backend, BatchBackend
 from harness.backends.registry import create_backend
 from harness.cells import Failure
 from harness.documents.images import FORMATS, open_image
-from harness.errors import ImageError, UnsupportedError
+from harness.errors import ImageAccessError, ImageError, UnsupportedError
 from harness.worker.failures import describe_error, failure_of
 from harness.worker.protocol import (
     MAX_MESSAGE_BYTES,
@@ -81,7 +81,7 @@ def _read(backend: Backend, prompt: str, paths: Sequence[Path]) -> Answers | Rea
             decode_s[number] = time.perf_counter() - began
         except ImageError as error:
             message = str(error).replace(str(path), path.name)
-            results[number] = ReadFailed(failure=Failure.BAD_IMAGE, message=message)
+            results[number] = ReadFailed(failure=_fault(error), message=message, decoded=False)
     try:
         answers = _answers(backend, prompt, list(images.values()))
     except Exception as error:
@@ -92,6 +92,12 @@ def _read(backend: Backend, prompt: str, paths: Sequence[Path]) -> Answers | Rea
     for number, answer in zip(images, answers, strict=True):
         results[number] = _result(answer, latency_s, {"decode_s": decode_s[number], **batch})
     return Answers(results=[results[number] for number in range(len(paths))])
+
+
+def _fault(error: ImageError) -> Failure:
+    if not isinstance(error, ImageAccessError):
+        return Failure.BAD_IMAGE
+    return Failure.RUN_OOM if isinstance(error.__cause__, MemoryError) else Failure.ERROR
 
 
 def _answers(backend: Backend, prompt: str, images: Sequence[Image]) -> Sequence[object]:

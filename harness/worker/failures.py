@@ -11,20 +11,27 @@ __all__ = ["describe_error", "failure_of"]
 _OUT_OF_MEMORY = (
     "CUDA out of memory",
     "CUDA error: out of memory",
+    "CUDA driver error: out of memory",
+    "Triton Error [CUDA]: out of memory",
     "CUBLAS_STATUS_ALLOC_FAILED",
     "CUDNN_STATUS_ALLOC_FAILED",
     "can't allocate memory",
+    "Cannot allocate memory",
     "Failed to allocate memory",
     "Insufficient memory",
 )
 
 
+_DEVICE_FAULTS = ("CUDA error", "CUDA driver error", "Triton Error [CUDA]", "cuDNN error")
+"""After one of these the state of the device is not known."""
+
+
 def failure_of(error: BaseException) -> tuple[Failure, bool]:
     """The kind of failure that an exception from a backend is, and whether the process is unusable after it.
 
-    Out of memory is `run-oom`, also as the explicit cause of another exception. After it, and after any other
-    CUDA error, the state of allocator and device is unknown. A TimeoutError is the backend's own: it asked a server
-    that did not answer in time.
+    Out of memory is `run-oom`, also as the explicit cause of another exception. After it, and after any other error of
+    a device, the state of allocator and device is unknown. A TimeoutError is the backend's own: it asked a server that
+    did not answer in time.
     """
     if isinstance(error, UnsupportedError):
         return Failure.UNSUPPORTED, False
@@ -37,7 +44,7 @@ def failure_of(error: BaseException) -> tuple[Failure, bool]:
         return Failure.RUN_OOM, True
     if isinstance(error, TimeoutError):
         return Failure.TIMEOUT, False
-    return Failure.ERROR, any("CUDA error" in str(link) for link in chain)
+    return Failure.ERROR, any(fault in str(link) for link in chain for fault in _DEVICE_FAULTS)
 
 
 def _is_out_of_memory(error: BaseException) -> bool:

@@ -109,6 +109,8 @@ class ReadFailed:
 
     failure: Failure
     message: str
+    decoded: bool = True
+    """Whether an image was there to be answered about."""
     fatal: bool = False
     """Whether the process must not read on, because its memory or device is in an unknown state."""
 

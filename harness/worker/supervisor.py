@@ -267,7 +267,7 @@ class CellWorker:
     def _records(
         self, documents: Sequence[str], results: Sequence[Answered | ReadFailed], use: Use
     ) -> list[ReadingRecord]:
-        together = sum(isinstance(r, Answered) or r.failure is not Failure.BAD_IMAGE for r in results)
+        together = sum(isinstance(r, Answered) or r.decoded for r in results)
         return [
             self._answered(document, result, together, use)
             if isinstance(result, Answered)
