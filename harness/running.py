@@ -156,17 +156,28 @@ def _read(
 
     Its time is the model's as far as the worker told it, starts apart; a request that was lost is the model's whole.
     """
+    restarts: list[CellRecord] = []
+    logged: set[str] = set()
+
+    def keep(reading: ReadingRecord) -> None:
+        """What is finished is in the log, should the session end before the request does."""
+        restarts.extend(_logged(worker.take_loads(), log, recorder))
+        with recorder.phase(Phase.LOGGING):
+            log.append(reading)
+        logged.add(reading.document)
+
     with recorder.phase(Phase.READING) as spent:
-        readings = worker.read_batch([(d.name, d.path) for d in batch], prompt=prompt)
-    restarts = _logged(worker.take_loads(), log, recorder)
+        readings = worker.read_batch([(d.name, d.path) for d in batch], prompt=prompt, on_alone=keep)
+    restarts.extend(_logged(worker.take_loads(), log, recorder))
     starts_s = sum((load.spawn_s or 0.0) + (load.load_s or 0.0) for load in restarts)
     recorder.move(starts_s, Phase.READING, Phase.WORKERS)
     if not any(r.failure not in (None, Failure.BAD_IMAGE) or r.batch_failure for r in readings):
         told_s = max((r.latency_s or 0.0 for r in readings), default=0.0)
         recorder.move(spent.seconds - starts_s - told_s, Phase.READING, Phase.SUPERVISION)
     for reading in readings:
-        with recorder.phase(Phase.LOGGING):
-            log.append(reading)
+        if reading.document not in logged:
+            with recorder.phase(Phase.LOGGING):
+                log.append(reading)
     return readings, restarts
 
 

@@ -219,6 +219,27 @@ def test_attempts_travel_into_the_log_and_back(pages, tmp_path: Path) -> None:
     assert list(read_evidence(path).readings[readings[0].cell].values()) == readings
 
 
+def test_what_is_read_alone_after_a_lost_batch_is_in_the_log_at_once(pages, tmp_path: Path, monkeypatch) -> None:
+    """Ctrl-C while the third of four documents is read alone."""
+    documents = [Document(name=name, path=path, truth={}, image_sha256=name) for name, path in pages(*[GOOD] * 4)]
+    read = CellWorker.read
+
+    def interrupted(worker: CellWorker, document: str, path: Path, **options) -> ReadingRecord:
+        if document == documents[2].name:
+            raise KeyboardInterrupt
+        return read(worker, document, path, **options)
+
+    monkeypatch.setattr(CellWorker, "read", interrupted)
+    asked = PassRequest(
+        cell=fake("OutOfMemoryTogether", 4), documents=documents, prompt=prompt(), read_timeout_s=20, load_timeout_s=60
+    )
+    path = tmp_path / "evidence.jsonl"
+    with EvidenceLog(path) as log, pytest.raises(KeyboardInterrupt):
+        run_pass(asked, log=log)
+    found = read_evidence(path)
+    assert [len(found.readings[asked.cell.id]), len(found.cells[asked.cell.id])] == [2, 2], "the restarted worker, too"
+
+
 def test_a_pass_reads_in_batches_resumes_and_ends_with_a_partial_one(pages, tmp_path: Path) -> None:
     documents = [Document(name=name, path=path, truth={}, image_sha256=name) for name, path in pages(*[GOOD] * 7)]
     cell, seen = fake("EchoBatch", 3), []

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields, replace
 from pathlib import Path
 from types import MappingProxyType
@@ -109,12 +109,19 @@ class CellWorker:
             self._count_loss(outcome)
         return [self._failed(name, outcome.failure, outcome.message, use) for name, _ in documents]
 
-    def read_batch(self, documents: Sequence[tuple[str, Path]], *, prompt: str | None = None) -> list[ReadingRecord]:
+    def read_batch(
+        self,
+        documents: Sequence[tuple[str, Path]],
+        *,
+        prompt: str | None = None,
+        on_alone: Callable[[ReadingRecord], None] = lambda reading: None,
+    ) -> list[ReadingRecord]:
         """Have several images, by document name, answered at once: about all of them `prompt`, or the worker's own.
 
         If that comes to nothing for all of them (a crash, a timeout, memory, an exception), each is read again
-        alone, so that only a document which fails alone has failed; `batch_failure` says so. After
-        `max_consecutive_failures` batches in a row that came to nothing, no more are tried.
+        alone, so that only a document which fails alone has failed; `batch_failure` says so, and `on_alone` is told
+        of each when it is there. After `max_consecutive_failures` batches in a row that came to nothing, no more are
+        tried.
         """
         if len(documents) < 2:
             return [self.read(*document, prompt=prompt) for document in documents]
@@ -132,7 +139,11 @@ class CellWorker:
                 self._batch_given_up = failure
             if isinstance(outcome, Lost) or outcome.fatal:  # no document's loss yet: reading alone will tell whose
                 self._discard()
-        return [replace(self.read(*document, prompt=prompt), batch_failure=failure) for document in documents]
+        readings = []
+        for document in documents:
+            readings.append(replace(self.read(*document, prompt=prompt), batch_failure=failure))
+            on_alone(readings[-1])
+        return readings
 
     def _ask(
         self, paths: Sequence[Path], timeout_s: float | None = None, prompt: str | None = None
