@@ -20,7 +20,7 @@ from reports.figures.overview import draw_overview, draw_precisions
 from reports.figures.pareto import draw_pareto, pareto_front
 from reports.figures.style import drawing
 from reports.summary import summarise
-from tests import gpu_evidence, grid_evidence
+from tests import gpu_evidence, grid_evidence, routing_evidence
 from tests import report_evidence as evidence
 
 MIB = evidence.MIB
@@ -109,6 +109,17 @@ def test_pareto_has_a_panel_for_each_cost_that_two_cells_have(grid, tmp_path):
 def test_pareto_leaves_out_what_was_disturbed_and_what_is_not_scored(gpus):
     canvas, _, _ = draw_pareto(gpus)
     assert not any("Llama" in word for word in words(canvas))
+
+
+def test_pareto_ranks_no_energy_that_the_winners_leave_out(tmp_path):
+    papers = routing_evidence.asked(10)
+    cells = [gpu_evidence.gpu_cell(n, "bf16", papers, weights=4e9, slower=s) for n, s in (("a", 1.0), ("b", 1.5))]
+    apart = {routing_evidence.number(d): {"power_j": 100.0} for d in papers}
+    odd = gpu_evidence.gpu_cell("odd", "bf16", papers, weights=4e9, slower=0.1, unlike=apart)
+    _, _, caption = draw_pareto(routing_evidence.summary_of(tmp_path, papers, odd, *cells))
+    by_cost = caption.partition("On the front ")[2]
+    assert "latency per document: odd-bf16@cuda" in by_cost
+    assert "odd-bf16@cuda" not in by_cost.partition("energy")[2]
 
 
 def test_points_differ_without_colour(grid):

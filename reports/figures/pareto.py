@@ -9,6 +9,7 @@ from reports.figures.overview import AXES, Quantity, is_wide, logarithmic
 from reports.figures.style import canvas, fills, label, looks
 from reports.formatting import shorten
 from reports.summary import CellSummary, Summary
+from reports.winners import comparable
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -58,7 +59,8 @@ def draw_pareto(summary: Summary) -> tuple[Canvas, str, str] | None:
     caption = (
         "Above and to the left is better. Bars: 95 % intervals by document, where one exists. The dashed line is the "
         "Pareto front of the estimates: no other cell is both better and cheaper; where bars overlap, another sample "
-        f"of documents could move it. On the front by {'; by '.join(told)}. Disturbed measurements are left out."
+        f"of documents could move it. On the front by {'; by '.join(told)}. Left out are disturbed measurements, and "
+        "energies that do not compare."
     )
     return figure, "Quality against cost by cell", caption
 
@@ -87,7 +89,10 @@ def _costs(cells: Sequence[CellSummary]) -> Sequence[str]:
 
 
 def _known(cells: Sequence[CellSummary], name: str) -> Sequence[CellSummary]:
-    return [c for c in cells if c.metrics[name].value is not None and c.metrics[name].contaminated is None]
+    """Those that may be ranked by it: measured, undisturbed, and energy by one sensor that the other agrees with."""
+    ranked, _ = comparable(name, [c.result for c in cells], {c.cell: c.metrics[name] for c in cells})
+    able = {result.cell for result in ranked}
+    return [c for c in cells if c.cell in able]
 
 
 def _panel(
