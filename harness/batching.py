@@ -9,7 +9,7 @@ from dataclasses import replace
 from harness.evidence import ReadingRecord
 from harness.statistics import Estimate, mean_interval, t_quantile
 
-__all__ = ["batches", "per_unit"]
+__all__ = ["batches", "per_unit", "rate"]
 
 
 def batches(readings: Iterable[ReadingRecord]) -> Sequence[Sequence[ReadingRecord]]:
@@ -43,3 +43,12 @@ def per_unit(requests: Sequence[tuple[int, float]]) -> Estimate:
     squares = sum((amount - mean * size) ** 2 for size, amount in requests)
     half = t_quantile(0.95, k - 1) * math.sqrt(k / (k - 1) * squares) / n
     return Estimate(mean, max(0.0, mean - half), mean + half, n, "t, by batch")
+
+
+def rate(seconds: Estimate, times: float) -> Estimate:
+    """How many in `times` seconds, one at a time, from the mean seconds that one takes."""
+
+    def inverse(each: float | None) -> float | None:
+        return times / each if each is not None and each > 0 else None
+
+    return replace(seconds, value=inverse(seconds.value), low=inverse(seconds.high), high=inverse(seconds.low))

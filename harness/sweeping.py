@@ -10,7 +10,7 @@ from statistics import median
 from types import MappingProxyType
 
 from harness.backends import BackendRequest
-from harness.batching import per_unit
+from harness.batching import per_unit, rate
 from harness.cells import Cell, Failure, Role
 from harness.device_use import step_contamination
 from harness.documents import Document
@@ -189,13 +189,8 @@ def step_rate(step: SweepRecord) -> Metric:
     """`docs_per_min` of one step, with the t interval over its requests; not measured if it failed."""
     if step.failure is not None or not step.seconds or min(step.seconds) <= 0:
         return not_measured("docs_per_min")
-    found = per_unit([(step.batch_size, seconds) for seconds in step.seconds])
-
-    def rate(seconds: float | None) -> float | None:
-        return 60 / seconds if seconds is not None and seconds > 0 else None
-
-    rates = replace(found, value=rate(found.value), low=rate(found.high), high=rate(found.low))
-    return replace(measured("docs_per_min", rates), contaminated=step_contamination(step))
+    found = rate(per_unit([(step.batch_size, seconds) for seconds in step.seconds]), 60)
+    return replace(measured("docs_per_min", found), contaminated=step_contamination(step))
 
 
 def best_step(sweep: Sweep) -> SweepRecord | None:

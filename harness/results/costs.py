@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from statistics import fmean, median
 
-from harness.batching import batches, per_unit
+from harness.batching import batches, per_unit, rate
 from harness.device_use import contamination, energy_metrics, load_contamination
 from harness.evidence import CellRecord, MemoryPeak, ReadingRecord
 from harness.ledger import VramLedger, peak_vram
@@ -106,7 +106,7 @@ def _speed(readings: Iterable[ReadingRecord], loads: Sequence[CellRecord]) -> di
         found["latency_cv"] = _plain("latency_cv", standard_deviation(durations) / fmean(durations), len(durations))
     if sum(len(batch) for batch in requests) > 1 and min(durations) > 0:
         units = [(len(batch), seconds) for batch, seconds in zip(requests, durations, strict=True)]
-        found["docs_per_min"] = measured("docs_per_min", _rate(per_unit(units), 60))
+        found["docs_per_min"] = measured("docs_per_min", rate(per_unit(units), 60))
     found |= energy_metrics(requests, loads)
     if (energy := found.get("j_per_output_tok")) and energy.value:
         found["output_tok_per_s_per_w"] = _plain("output_tok_per_s_per_w", 1 / energy.value, energy.n)
@@ -134,17 +134,8 @@ def _token_rates(requests: Iterable[Sequence[ReadingRecord]]) -> dict[str, Metri
         sums = [(sum(n for n, _ in batch), sum(s for _, s in batch)) for batch in shares if batch]
         if sum(n for n, _ in sums) > 0 and sum(s for _, s in sums) > 0:
             seconds = replace(per_unit(sums), n=sum(len(batch) for batch in shares))
-            found[name] = measured(name, _rate(seconds, 1))
+            found[name] = measured(name, rate(seconds, 1))
     return found
-
-
-def _rate(seconds: Estimate, times: float) -> Estimate:
-    """How many in so many seconds, one at a time, from the mean seconds that one takes."""
-
-    def rate(each: float | None) -> float | None:
-        return times / each if each is not None and each > 0 else None
-
-    return replace(seconds, value=rate(seconds.value), low=rate(seconds.high), high=rate(seconds.low))
 
 
 def _plain(name: str, value: float | None, n: int) -> Metric:
