@@ -106,6 +106,28 @@ def test_pareto_has_a_panel_for_each_cost_that_two_cells_have(grid, tmp_path):
     assert draw_pareto(summary_of(tmp_path, [*evidence.opening(asked), *one])) is None, "one cell is no comparison"
 
 
+def test_pareto_compares_over_the_documents_that_all_read(tmp_path):
+    asked = evidence.documents(12)
+    cells = [
+        evidence.candidate("whole", asked, skill=0.9, seconds=1, base=MIB),
+        evidence.candidate("part", asked[:5], skill=0.9, seconds=2, base=MIB),
+    ]
+    summary = summary_of(tmp_path, [*evidence.opening(asked), *(record for cell in cells for record in cell)])
+    canvas, _, caption = draw_pareto(summary)
+    assert "All points are over the 5 documents that all cells were asked to read." in caption
+    legend = canvas.axes[0].get_legend_handles_labels()[1]
+    assert [name.rpartition("n=")[2] for name in legend] == ["5", "5"]
+    drawn = {y for axes in canvas.axes for line in axes.lines if line.get_marker() != "None" for y in line.get_ydata()}
+    common = {d.document for d in asked[:5]}
+    assert drawn == {100 * c.result.metrics(common)["f1"].value for c in summary.candidates}
+    one, two = asked[:5], asked[5:]
+    cells = [
+        evidence.candidate(name, read, skill=0.9, seconds=1, base=MIB) for name, read in (("one", one), ("two", two))
+    ]
+    records = [*evidence.opening(asked), *(record for cell in cells for record in cell)]
+    assert draw_pareto(summary_of(tmp_path, records)) is None, "no document in common"
+
+
 def test_pareto_leaves_out_what_was_disturbed_and_what_is_not_scored(gpus):
     canvas, _, _ = draw_pareto(gpus)
     assert not any("Llama" in word for word in words(canvas))

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from harness.metrics import Metric
 from reports.figures.overview import AXES, Quantity, is_wide, logarithmic
 from reports.figures.style import canvas, fills, label, looks
 from reports.formatting import shorten
 from reports.summary import CellSummary, Summary
-from reports.winners import comparable
+from reports.winners import common_documents, common_metrics, comparable
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 
 __all__ = ["draw_pareto", "pareto_front"]
 
+_Values = Mapping[str, Mapping[str, Metric]]
+"""By cell, its metrics over the documents that all read."""
 _NAMED = 5
 """Cells of a front that the caption names."""
 
@@ -35,9 +38,15 @@ def pareto_front(points: Sequence[tuple[float, float]]) -> Sequence[int]:
 
 
 def draw_pareto(summary: Summary) -> tuple[Canvas, str, str] | None:
-    """F1 against latency, memory and energy, the Pareto front drawn; None without two cells that have F1 and a cost."""
-    scored = [c for c in summary.candidates if c.metrics["f1"].value is not None]
-    panels = [(name, cells) for name in _costs(scored) if len(cells := _known(scored, name)) > 1]
+    """F1 against latency, memory and energy, the Pareto front drawn; None without two cells that have F1 and a cost.
+
+    All points are over the documents that all scored candidates were asked to read.
+    """
+    asked = [c for c in summary.candidates if c.metrics["f1"].value is not None]
+    results = [c.result for c in asked]
+    values, common = common_metrics(results), common_documents(results)
+    scored = [c for c in asked if values[c.cell]["f1"].value is not None]
+    panels = [(name, cells) for name in _costs(scored, values) if len(cells := _known(scored, values, name)) > 1]
     if not panels:
         return None
     drawn = [c for c in scored if any(c in cells for _, cells in panels)]
@@ -46,7 +55,7 @@ def draw_pareto(summary: Summary) -> tuple[Canvas, str, str] | None:
     figure, grid = canvas(width, 4.0 + 0.19 * -(-len(drawn) // columns), columns=len(panels), sharey=True)
     shapes, told = _shapes(drawn), []
     for axes, (name, cells) in zip(grid[0], panels, strict=True):
-        front = _panel(axes, cells, name, shapes)
+        front = _panel(axes, cells, values, name, shapes)
         more = f" and {len(front) - _NAMED} more" if len(front) > _NAMED else ""
         told.append(f"{_plain(AXES[name])}: {', '.join(shorten(c.cell, 40) for c in front[:_NAMED])}{more}")
     low, high = grid[0][0].get_ylim()
@@ -54,13 +63,16 @@ def draw_pareto(summary: Summary) -> tuple[Canvas, str, str] | None:
     grid[0][0].yaxis.set_major_formatter("{x:g}")
     grid[0][0].set_ylabel("F1, percent")
     for cell in drawn:
-        grid[0][0].plot([], [], label=f"{label(cell, 36)}  n={cell.overall.answered}", **shapes[cell.cell])
+        n = values[cell.cell]["f1"].n
+        grid[0][0].plot([], [], label=f"{label(cell, 36)}  n={n}", **shapes[cell.cell])
     figure.legend(loc="outside lower center", ncols=columns, frameon=False, fontsize=8)
+    parts = any(len(c.result.documents) > len(common) for c in scored)
+    over = f" All points are over the {len(common)} documents that all cells were asked to read." if parts else ""
     caption = (
-        "Above and to the left is better. Bars: 95 % intervals by document, where one exists. The dashed line is the "
-        "Pareto front of the estimates: no other cell is both better and cheaper; where bars overlap, another sample "
-        f"of documents could move it. On the front by {'; by '.join(told)}. Left out are disturbed measurements, and "
-        "energies that do not compare."
+        f"Above and to the left is better.{over} Bars: 95 % intervals by document, where one exists. The dashed line "
+        "is the Pareto front of the estimates: no other cell is both better and cheaper; where bars overlap, another "
+        f"sample of documents could move it. On the front by {'; by '.join(told)}. Left out are disturbed "
+        "measurements, and energies that do not compare."
     )
     return figure, "Quality against cost by cell", caption
 
@@ -82,34 +94,34 @@ def _shapes(cells: Sequence[CellSummary]) -> Mapping[str, dict[str, Any]]:
     }
 
 
-def _costs(cells: Sequence[CellSummary]) -> Sequence[str]:
+def _costs(cells: Sequence[CellSummary], values: _Values) -> Sequence[str]:
     """Costs to be drawn: memory of the device where any cell has it, otherwise of the host."""
-    device = len(_known(cells, "peak_vram_bytes")) > 1
+    device = len(_known(cells, values, "peak_vram_bytes")) > 1
     return ("latency_s", "peak_vram_bytes" if device else "peak_rss_bytes", "energy_j")
 
 
-def _known(cells: Sequence[CellSummary], name: str) -> Sequence[CellSummary]:
+def _known(cells: Sequence[CellSummary], values: _Values, name: str) -> Sequence[CellSummary]:
     """Those that may be ranked by it: measured, undisturbed, and energy by one sensor that the other agrees with."""
-    ranked, _ = comparable(name, [c.result for c in cells], {c.cell: c.metrics[name] for c in cells})
+    ranked, _ = comparable(name, [c.result for c in cells], {c.cell: values[c.cell][name] for c in cells})
     able = {result.cell for result in ranked}
     return [c for c in cells if c.cell in able]
 
 
 def _panel(
-    axes: Axes, cells: Sequence[CellSummary], name: str, shapes: Mapping[str, dict[str, Any]]
+    axes: Axes, cells: Sequence[CellSummary], values: _Values, name: str, shapes: Mapping[str, dict[str, Any]]
 ) -> Sequence[CellSummary]:
     """Points, intervals and front; returns the cells on the front."""
     quantity = AXES[name]
-    points = [(quantity.scale * (c.metrics[name].value or 0), 100 * (c.metrics["f1"].value or 0)) for c in cells]
-    ends = [v for c in cells if (m := c.metrics[name]) for v in (m.value, m.low, m.high) if v is not None]
+    pairs = [(values[c.cell][name], values[c.cell]["f1"]) for c in cells]
+    points = [(quantity.scale * (cost.value or 0), 100 * (f1.value or 0)) for cost, f1 in pairs]
+    ends = [v for cost, _ in pairs for v in (cost.value, cost.low, cost.high) if v is not None]
     front = pareto_front(points)
     _scale(axes, quantity, [quantity.scale * v for v in ends])
     axes.plot(
         *zip(*(points[i] for i in front), strict=True), "--", color="black", linewidth=1.2, drawstyle="steps-post"
     )
-    for cell, (x, y) in zip(cells, points, strict=True):
+    for cell, (cost, f1), (x, y) in zip(cells, pairs, points, strict=True):
         color = shapes[cell.cell]["color"]
-        cost, f1 = cell.metrics[name], cell.metrics["f1"]
         if cost.low is not None and cost.high is not None:
             axes.plot([quantity.scale * cost.low, quantity.scale * cost.high], [y, y], color=color, linewidth=1)
         if f1.low is not None and f1.high is not None:
