@@ -95,6 +95,14 @@ class Model(Reader):
         return [self.read(image, prompt) for image in images]
 
 
+class Unsupported(Reader):
+    """Needs what this machine has not."""
+
+    def load(self) -> Mapping[str, str | int | float | bool]:
+        """Say what is missing."""
+        raise UnsupportedError("needs a GPU of compute capability 7.5")
+
+
 class SlowReader(Reader):
     """Takes a fifth of a second for each page."""
 
