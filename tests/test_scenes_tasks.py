@@ -501,6 +501,14 @@ def test_a_summary_counts_by_picture(scene: Scene) -> None:
     assert summary.characters.value == pytest.approx(4.0)
 
 
+def test_a_mean_error_is_not_said_to_lie_below_nought(scene: Scene) -> None:
+    right, wrong = "cup: 2\ndog: 1", "cup: 3\ndog: 1"
+    pictures = [replace(scene, index=i) for i in range(3)]
+    judgements = [score("objects_and_counts", p, a) for p, a in zip(pictures, (right, right, wrong), strict=True)]
+    error = summarise(TASKS["objects_and_counts"], judgements).metrics["count_error"]
+    assert (error.value, error.low, error.n) == (pytest.approx(1 / 6), 0.0, 3)
+
+
 def test_length_is_no_quality(scene: Scene) -> None:
     short, padded = "Two cups and a dog.", "Two cups and a dog. " + "The scene is calm and inviting. " * 20
     a, b = score("caption_brief", scene, short), score("caption_brief", scene, padded)

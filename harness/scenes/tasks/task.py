@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from itertools import pairwise
 from types import MappingProxyType
@@ -158,7 +158,9 @@ def _averaged(judgements: Sequence[Judgement], value: Callable[[Judgement], floa
     for judgement in judgements:
         if (found := value(judgement)) is not None:
             by_picture.setdefault(judgement.question.picture.name, []).append(found)
-    return mean_interval([sum(values) / len(values) for values in by_picture.values()])
+    found = mean_interval([sum(values) / len(values) for values in by_picture.values()])
+    # Errors and counts: none is below 0, so neither is their mean, which Student's interval does not know.
+    return found if found.low is None else replace(found, low=max(found.low, 0.0))
 
 
 def summarise(task: Task, judgements: Sequence[Judgement]) -> Summary:
