@@ -209,7 +209,7 @@ def test_a_model_s_own_number_of_documents_yields_to_the_options(options) -> Non
         (["--eval-models", "small", "--eval-determinism-documents", "-1"], "must be at least 0"),
         (["--eval-models", "small", "--eval-determinism-precisions", "some"], "invalid choice: 'some'"),
         (["--eval-models", "small", "--eval-model-root", "nowhere"], "nowhere: not a folder"),
-        (["--eval-catalogue", "nowhere.toml"], "nowhere.toml: cannot be read"),
+        (["--eval-catalogue", "nowhere.toml"], "--eval-catalogue: nowhere.toml: there is no such file"),
     ],
 )
 def test_mistaken_options_are_named(options, arguments: list[str], message: str) -> None:

@@ -111,7 +111,10 @@ def test_a_damaged_baseline_ends_the_session_before_a_model_runs(tmp_path, corpu
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--eval-baseline", "nowhere.json"], "--eval-baseline: nowhere.json: there is no such file"),
+        *(
+            ([option, "nowhere"], f"{option}: nowhere: there is no such file")
+            for option in ("--eval-baseline", "--eval-budgets", "--eval-catalogue")
+        ),
         (["--eval-margin", "0"], "--eval-margin: must be more than 0 and less than 100"),
         (["--eval-margin", "nan"], "--eval-margin: must be more than 0"),
         (["--eval-latency-margin", "-1"], "--eval-latency-margin: must be more than 0"),

@@ -158,9 +158,9 @@ def _averaged(judgements: Sequence[Judgement], value: Callable[[Judgement], floa
     for judgement in judgements:
         if (found := value(judgement)) is not None:
             by_picture.setdefault(judgement.question.picture.name, []).append(found)
-    found = mean_interval([sum(values) / len(values) for values in by_picture.values()])
+    mean = mean_interval([sum(values) / len(values) for values in by_picture.values()])
     # Errors and counts: none is below 0, so neither is their mean, which Student's interval does not know.
-    return found if found.low is None else replace(found, low=max(found.low, 0.0))
+    return mean if mean.low is None else replace(mean, low=max(mean.low, 0.0))
 
 
 def summarise(task: Task, judgements: Sequence[Judgement]) -> Summary:
