@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from types import MappingProxyType
 
@@ -17,6 +17,7 @@ __all__ = [
     "MetricDefinition",
     "Status",
     "definition",
+    "disturbed",
     "measured",
     "not_measured",
 ]
@@ -253,3 +254,21 @@ def measured(name: str, estimate: Estimate) -> Metric:
 def not_measured(name: str) -> Metric:
     """Say that nothing measured `name`."""
     return Metric(value=None, unit=definition(name).unit, status=Status.NOT_MEASURED)
+
+
+_UNDISTURBED = ("ratio", "B", "calls")
+"""Units of what does not depend on what else the machine has to do: times, rates and energy do."""
+_DISTURBED = frozenset({"latency_cv", "energy_closure"})
+"""Ratios of times and energies."""
+
+
+def disturbed(metrics: Mapping[str, Metric], why: str | None) -> dict[str, Metric]:
+    """The same metrics; those that depend on time or power judge nothing if there is a `why`, and say it."""
+    if why is None:
+        return dict(metrics)
+    return {
+        name: metric
+        if metric.value is None or (metric.unit in _UNDISTURBED and name not in _DISTURBED)
+        else replace(metric, contaminated=why)
+        for name, metric in metrics.items()
+    }

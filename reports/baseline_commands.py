@@ -79,9 +79,7 @@ def _read(path: Path) -> Baseline:
     if path.suffix in (".json", ".gz"):
         return load_baseline(path)
     evidence = read_evidence(path)
-    shared = (evidence.runs[-1].options.get("shared") or {}) if evidence.runs else {}
-    # models that ran side by side disturbed each other: none of their times judges anything
-    return Baseline.from_evidence(evidence, {} if shared.get("workers", 1) > 1 else None)
+    return Baseline.from_evidence(evidence, None if evidence.disturbance is None else {})
 
 
 def _save(options: argparse.Namespace) -> Sequence[str]:

@@ -104,15 +104,14 @@ def cautions(summary: Summary) -> Sequence[str]:
             f"Not every candidate was asked to read all {len(summary.documents)} documents: {shares}. Each rate is "
             "over a cell's own documents, each comparison over those that both read."
         )
-    run = summary.run
-    if run is not None and (workers := (run.options.get("shared") or {}).get("workers", 1)) > 1:
-        found.append(f"Models ran side by side, {workers} at a time: no time, rate or energy judges anything.")
+    if (beside := summary.evidence.disturbance) is not None:
+        found.append(f"{beside[0].upper()}{beside[1:]}: no time, rate or energy judges anything.")
     if random := [cell_name(c) for c in summary.candidates if c.is_random]:
         found.append(f"Of random weights, so that only times and bytes mean anything: {', '.join(random)}.")
     found += [
         f"Times of {cell_name(cell)} judge nothing: {escape(why, 300)}."
         for cell in summary.cells
-        if (why := cell.metrics["latency_s"].contaminated)
+        if (why := cell.metrics["latency_s"].contaminated) not in (None, beside)
     ]
     if (unreadable := unreadable_truth(summary)) is not None:
         found.append(escape(unreadable, 600))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import median
 
 from harness.cells import Failure
@@ -63,7 +63,8 @@ class SweepStep:
 
 def sweep_steps(evidence: Evidence) -> Sequence[SweepStep]:
     """Every step of every sweep, cells in order of appearance, batches from the smallest."""
-    return [_step(steps[size]) for steps in evidence.sweeps.values() for size in sorted(steps)]
+    found = [_step(steps[size]) for steps in evidence.sweeps.values() for size in sorted(steps)]
+    return found if evidence.disturbance is None else [replace(step, contaminated=True) for step in found]
 
 
 def _step(record: SweepRecord) -> SweepStep:

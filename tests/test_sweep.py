@@ -9,6 +9,8 @@ import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -239,11 +241,14 @@ def test_a_limit_is_for_one_length_of_answers(corpus: Path, tmp_path: Path) -> N
     assert "at batch 1, 8 tokens each" in gate.message
 
 
-def judged(*steps: SweepRecord, limit: float | None = None, fresh: set[int] | None = None) -> tuple[Verdict, str]:
+def judged(
+    *steps: SweepRecord, limit: float | None = None, fresh: set[int] | None = None, disturbance: str | None = None
+) -> tuple[Verdict, str]:
     found = {s.batch_size: s for s in steps}
     sweep = Sweep(steps=found, fresh=frozenset(found if fresh is None else fresh))
     limits = {} if limit is None else {"docs_per_min": limit}
-    gate = sweep_gate(SweepRun(run=None, sweep=sweep, limits=limits))  # type: ignore[arg-type]  # of no interest here
+    run: Any = SimpleNamespace(disturbance=disturbance)
+    gate = sweep_gate(SweepRun(run=run, sweep=sweep, limits=limits))
     return gate.verdict, gate.message
 
 
@@ -275,6 +280,9 @@ def test_what_is_judged_of_a_sweep() -> None:
     verdict, message = judged(one, busy, limit=79)
     assert verdict is Verdict.INCONCLUSIVE
     assert "other processes on the GPU" in message
+    verdict, message = judged(one, two, limit=79, disturbance="2 workers (-n) ran side by side")
+    assert verdict is Verdict.INCONCLUSIVE
+    assert "2 workers (-n) ran side by side" in message
 
 
 def test_a_sweep_of_the_suite(corpus: Path, tmp_path: Path) -> None:

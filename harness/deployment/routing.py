@@ -8,10 +8,8 @@ from dataclasses import dataclass, replace
 from math import ceil, inf
 from statistics import fmean
 
-from harness.batching import batches
 from harness.deployment.capacity import cost_per_thousand
 from harness.deployment.signals import Signal, signal_values
-from harness.device_use import contamination
 from harness.pairing import common_documents
 from harness.results import CellResult
 from harness.statistics import Estimate, PairedDifference, paired_difference, ratio_interval
@@ -114,7 +112,7 @@ def best_pair(candidates: Sequence[CellResult]) -> tuple[CellResult, CellResult]
     of the strong one decides, then the highest F1 of the fast one: over the documents that all were asked to read. Only
     cells whose answers are scored and whose times nothing disturbed take part.
     """
-    usable = [r for r in candidates if r.scores and contamination(batches(list(r.readings.values()))) is None]
+    usable = [r for r in candidates if r.scores and r.metrics()["latency_s"].contaminated is None]
     common = set.intersection(*(set(r.documents) for r in usable)) if usable else set()
     seconds = {r.cell: fmean(times) for r in usable if (times := _latencies(r, common))}
     usable = [r for r in usable if r.cell in seconds]

@@ -102,6 +102,12 @@ class Evidence:
         found = self.runs[-1].provenance.get("imported") if self.runs else None
         return found if isinstance(found, Mapping) else None
 
+    @property
+    def disturbance(self) -> str | None:
+        """Why no time, rate or energy of the log judges anything: its models ran side by side. None if none did."""
+        most = max([(run.options.get("shared") or {}).get("workers", 1) for run in self.runs], default=1)
+        return f"models ran side by side, {most} at a time" if most > 1 else None
+
 
 def read_evidence(path: Path) -> Evidence:
     """Read a log, whole or cut anywhere.

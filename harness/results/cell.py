@@ -13,7 +13,7 @@ from harness.cells import Failure, Role
 from harness.device_use import energy_sensor
 from harness.evidence import CellRecord, DocumentRecord, ReadingRecord
 from harness.ledger import VramLedger, vram_ledgers
-from harness.metrics import METRICS, Metric, Status, measured, not_measured
+from harness.metrics import METRICS, Metric, Status, disturbed, measured, not_measured
 from harness.responses import ParsedResponse
 from harness.results.costs import cost_metrics, median_latency
 from harness.scoring import Counts, DocumentScore, ScoreTable
@@ -37,6 +37,8 @@ class CellResult:
     """Scored answers by document; none at all if they are `unjudged`."""
     fixed_length: int | None = None
     """Tokens that every answer was made to have; None if answers ended where the model ended them."""
+    disturbance: str | None = None
+    """What ran beside it the whole time, so that its times and energy judge nothing; None for nothing."""
 
     @cached_property
     def failures(self) -> Counter[Failure]:
@@ -104,14 +106,14 @@ class CellResult:
         whole = len(attempted) == len(self.readings)
         ledgers = self.ledgers if whole else vram_ledgers(self.loads, attempted)
         costs = cost_metrics(attempted, self.loads, ledgers, disturbed=self.disturbed)
-        found = self._quality(documents, attempted) | costs
+        found = self._quality(documents, attempted) | disturbed(costs, self.disturbance)
         return self._tagged({name: found.get(name) or not_measured(name) for name in METRICS})
 
     def quality(self, documents: Collection[str]) -> Mapping[str, Metric]:
         """Those of METRICS over the given documents that tell how good the answers are, and the median latency."""
         attempted = self._readings_of(documents)
         latency = median_latency([r for r in attempted if r.failure is None], disturbed=self.disturbed)
-        return self._tagged(self._quality(documents, attempted) | {"latency_s": latency})
+        return self._tagged(self._quality(documents, attempted) | disturbed({"latency_s": latency}, self.disturbance))
 
     def _readings_of(self, documents: Collection[str]) -> Sequence[ReadingRecord]:
         if documents is self.documents:
@@ -200,7 +202,9 @@ class CellResult:
 
     @cached_property
     def clean(self) -> Mapping[str, ReadingRecord]:
-        """Answers whose times and energy may be compared: nothing disturbed the device, and no batch was lost."""
+        """Answers whose times and energy may be compared: nothing disturbed them, and no batch was lost."""
+        if self.disturbance is not None:
+            return {}
         answers = {d: r for d, r in self.readings.items() if r.failure is None}
         if not self.disturbed:
             return answers

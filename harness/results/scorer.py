@@ -69,6 +69,7 @@ def result_of(
     *,
     settings: Mapping[str, Any] | None = None,
     judged: Mapping[str, _Judged] | None = None,
+    disturbance: str | None = None,
 ) -> CellResult:
     """Parse and score one cell's readings against the truth of `documents`.
 
@@ -89,6 +90,7 @@ def result_of(
         responses={d: response for d, (response, _) in known.items()},
         scores={d: score for d, (_, score) in scored.items() if score is not None},
         fixed_length=length,
+        disturbance=disturbance,
     )
 
 
@@ -103,5 +105,16 @@ def cell_results(evidence: Evidence, scorer: Scorer | None = None) -> Mapping[st
         documents = {d: evidence.documents[d] for d in asked.documents if d in evidence.documents}
         loads, readings = evidence.cells.get(cell, []), evidence.readings.get(cell, {})
         told = judged.get(cell, {})
-        found.append(result_of(cell, asked.role, documents, loads, readings, settings=asked.settings, judged=told))
+        found.append(
+            result_of(
+                cell,
+                asked.role,
+                documents,
+                loads,
+                readings,
+                settings=asked.settings,
+                judged=told,
+                disturbance=evidence.disturbance,
+            )
+        )
     return {r.cell: r for r in sorted(found, key=lambda r: list(Role).index(r.role))}

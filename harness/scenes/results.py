@@ -12,7 +12,7 @@ from harness.cells import Failure, Role
 from harness.errors import CorpusError
 from harness.evidence import CellRecord, Evidence, PassRecord, QuestionRecord, ReadingRecord
 from harness.ledger import vram_ledgers
-from harness.metrics import Metric, Status
+from harness.metrics import Metric, Status, disturbed
 from harness.results.cell import why_unjudged
 from harness.results.costs import cost_metrics
 from harness.scenes.model import Picture
@@ -58,6 +58,8 @@ class TaskResult:
     loads: Sequence[CellRecord]
     unjudged: str | None = None
     """Why the answers are not judged; None if they are."""
+    disturbance: str | None = None
+    """What ran beside it the whole time, so that its times and energy judge nothing; None for nothing."""
 
     @property
     def is_control(self) -> bool:
@@ -117,7 +119,8 @@ class TaskResult:
     def costs(self) -> Mapping[str, Metric]:
         """What the answers took, by the names of METRICS: a question stands where those say a document."""
         attempted = list(self.readings.values())
-        return cost_metrics(attempted, self.loads, vram_ledgers(self.loads, attempted))
+        costs = cost_metrics(attempted, self.loads, vram_ledgers(self.loads, attempted))
+        return disturbed(costs, self.disturbance)
 
     @property
     def lengths(self) -> Sequence[int]:
@@ -180,6 +183,7 @@ def _of_cell(evidence: Evidence, cell: str, asked: PassRecord, pictures: Mapping
                 judgements={} if unjudged else judged_answers(task, questions, own),
                 loads=loads,
                 unjudged=unjudged,
+                disturbance=evidence.disturbance,
             )
 
 
