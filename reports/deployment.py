@@ -10,7 +10,7 @@ from harness.deployment.figures import Figure
 from harness.deployment.fit import Answer, Fit
 from harness.deployment.gpus import SAFE_PERCENT, Gpu, load_gpus
 from harness.deployment.manifest import manifest, resource_name
-from harness.deployment.plan import CellPlan, plan_cell, workload_of
+from harness.deployment.plan import SERVER, CellPlan, plan_cell, workload_of
 from harness.deployment.pods import LIMIT_PERCENT, REQUEST_PERCENT, SMALL_POD_GIB, Pod, SmallPod
 from harness.deployment.prices import Prices, load_prices
 from harness.quantization import Quantization
@@ -27,7 +27,7 @@ measured on the device that the cell ran on, and predicted for every other one, 
 plain yes, or yes on a condition that is told below: the peak is at most {SAFE_PERCENT} % of the memory, the compute
 capability supports the precision, and there are kernels. The number after × is the density: how many copies that share
 of the memory holds, each with its own device context. Tight: within the whole memory, not within {SAFE_PERCENT} %.
-Unknown: the peak was not measured, and the weights alone would fit.
+Unknown: the peak was not measured or was disturbed, and the weights on the device would fit.
 """
 _PODS = f"""\
 Host memory of one pod with one worker, from the highest resident memory measured, loading included. Request:
@@ -71,7 +71,7 @@ def deployment_parts(found: Deployments) -> Sequence[str]:
     fits = [p for p in found.plans if p.fits]
     return [
         *(
-            ["### Which GPUs it fits\n", _FIT, _fit_table(fits, found.gpus), *_reasons(fits, found.gpus)]
+            ["### Which GPUs it fits\n", _FIT, _fit_table(found, fits, found.gpus), *_reasons(fits, found.gpus)]
             if fits
             else []
         ),
@@ -86,20 +86,22 @@ def deployment_parts(found: Deployments) -> Sequence[str]:
     ]
 
 
-def _fit_table(plans: Sequence[CellPlan], gpus: Mapping[str, Gpu]) -> str:
+def _fit_table(found: Deployments, plans: Sequence[CellPlan], gpus: Mapping[str, Gpu]) -> str:
+    disturbed = {c.cell for c in found.cells if c.metrics["peak_vram_bytes"].contaminated is not None}
     rows = []
     for plan in plans:
         fits = [_fit_text(one, plan.copies.get(one.gpu)) for one in plan.fits]
-        rows.append([escape(plan.cell), _needs(plan), *fits])
+        rows.append([escape(plan.cell), _needs(plan, contaminated=plan.cell in disturbed), *fits])
     return table(["Cell", "Needs", *(gpus[one.gpu].name for one in plans[0].fits)], rows, "lrl")
 
 
-def _needs(plan: CellPlan) -> str:
+def _needs(plan: CellPlan, *, contaminated: bool) -> str:
     need = plan.need
     if need.peak is not None:
         over = f", over {need.devices} devices" if need.devices > 1 else ""
         return f"{_tagged(need.peak)}{over}"
-    return MISSING if need.weights is None else f"{MISSING}; weights {_tagged(need.weights)}"
+    peak = "not judged: contaminated" if contaminated else MISSING
+    return peak if need.weights is None else f"{peak}; weights {_tagged(need.weights)}"
 
 
 def _tagged(figure: Figure) -> str:
@@ -187,7 +189,8 @@ that share one would reach was not measured, so the density above buys memory, n
 years day and night, electricity at {a.electricity_per_kwh:g} {escape(prices.currency)} a kWh times
 {a.power_usage_effectiveness:g} for cooling, full power, maintenance of {100 * a.maintenance_per_year:g} % of the
 purchase a year, and the prices below. Everything that rests on them is assumed too: put your own into a price file.
-Intervals, 95 %, are those of the time a document takes.
+Intervals, 95 %, are those of the time a document takes. Times are of documents that were answered: what failed ones
+took comes on top. What a served model's server runs on is not known here, and has no price.
 """
 
 
@@ -198,6 +201,7 @@ def _cost_tables(found: Deployments) -> Sequence[str]:
     header = [
         "Cell",
         "Device",
+        "Answered",
         "Time per document",
         "Documents/h at 100 %",
         f"Documents/h at {100 * a.utilisation:g} % (assumed)",
@@ -216,11 +220,14 @@ def _cost_tables(found: Deployments) -> Sequence[str]:
 
 def _cost_row(cell: CellSummary, plan: CellPlan) -> list[str]:
     device = f"{escape(plan.device)} (not in the catalogue)" if plan.used is None else plan.used.name
+    if plan.device == SERVER:
+        device = "its server's"
     if plan.devices > 1:
         device = f"{plan.devices} × {device}"
+    answered = f"{cell.overall.answered}/{cell.overall.documents}"
     if plan.costs is None:
         contaminated = cell.metrics["docs_per_min"].contaminated is not None
-        return [cell_name(cell), device, "not judged: contaminated" if contaminated else MISSING, *[""] * 7]
+        return [cell_name(cell), device, answered, "not judged: contaminated" if contaminated else MISSING, *[""] * 7]
     c = plan.costs
     if c.cores is not None:
         device = f"{device}, {c.cores} cores"
@@ -234,6 +241,7 @@ def _cost_row(cell: CellSummary, plan: CellPlan) -> list[str]:
     return [
         cell_name(cell),
         device,
+        answered,
         f"{format_value(c.seconds.value, 's')}{format_interval(c.seconds.low, c.seconds.high, 's')} "
         f"({c.seconds.origin})",
         f"{_ranged(hourly)} ({hourly.origin})",

@@ -7,10 +7,12 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
+from urllib.parse import urlsplit
 
 from harness.cells import Cell
 from harness.evidence import CellRecord, ReadingRecord
 from harness.metrics import METRICS, Metric, Status
+from harness.model_facts import loaded_facts
 from harness.prompts import recorded_fingerprint
 from harness.results import CellResult
 from harness.scoring import SCORER_VERSION
@@ -109,6 +111,8 @@ def device_name(summary: Summary, loads: Sequence[CellRecord], readings: Iterabl
         if devices:
             counted = Counter(d.name for d in devices)
             return " + ".join(name if n == 1 else f"{n} x {name}" for name, n in counted.items())
+    if (endpoint := loaded_facts(loads).get("endpoint")) is not None:
+        return f"the server at {urlsplit(str(endpoint)).hostname}"
     asked = loads[-1].device if loads else "not loaded"
     provenance = summary.run.provenance if summary.run else {}
     gpus, cpu = provenance.get("gpus"), provenance.get("cpu")

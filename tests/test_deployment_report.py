@@ -16,6 +16,8 @@ from harness.deployment.prices import PRICES, load_prices
 from harness.evidence import CellRecord, MemoryPeak, ReadingRecord, Record, RunRecord, read_evidence
 from harness.results import cell_results
 from reports.deployment import Deployments, deployment_json, deployment_parts, deployments, manifests
+from reports.measures import device_name
+from reports.recommendations import recommendations
 from reports.summary import summarise
 from tests.gpu_evidence import gpu_cell, gpus, never_loaded
 from tests.report_evidence import MIB, candidate, control, documents, opening, write
@@ -112,7 +114,23 @@ def test_a_peak_in_company_fits_nothing(found):
     one = cell_json(found, "Llama-11B-nf4@cuda~dummy")  # others were on the device
     assert one["needs"] is None
     assert one["costs"] is None
-    assert "not judged: contaminated" in rows(found, "Llama-11B-nf4@cuda~dummy")[2]
+    fit, _, cost = rows(found, "Llama-11B-nf4@cuda~dummy")
+    assert "| not judged: contaminated; weights " in fit
+    assert "not judged: contaminated" in cost
+
+
+def test_weights_on_the_host_are_no_need_of_the_device(tmp_path):
+    asked = documents(4)
+    cell = gpu_cell("m", "int8-offload", asked, weights=13.5 * GIB, unlike={0: {"foreign_processes": 1}})
+    cell = [
+        replace(r, facts={**r.facts, "predicted_host_weights_bytes": 3 * GIB}) if isinstance(r, CellRecord) else r
+        for r in cell
+    ]
+    (plan,) = planned(tmp_path, on_h200([*opening(asked), *cell])).plans
+    assert plan.need.peak is None
+    assert plan.need.weights is not None
+    assert plan.need.weights.value == pytest.approx(10.5 * GIB, abs=2 * MIB)
+    assert {f.gpu: f.raw for f in plan.fits}["t4"] == "unknown", "not proved by what lies on the host"
 
 
 def test_reasons_are_told_once_with_the_gpus_that_they_are_of(found):
@@ -225,7 +243,40 @@ def test_capacity_of_a_cell_on_a_processor(tmp_path):
     assert costs["per_hour"]["value"] == pytest.approx(0.7 * 3600 / 22.6)
     assert (costs["cores"], costs["gpus"]) == (2, 0)
     assert costs["hourly"] == pytest.approx(2 * found.prices.by_gpu["cpu"].rent_per_core)
-    assert "| 22.6 s (measured) | 159 (measured) | 112 |" in rows(found, "a")[1]
+    assert "| 4/4 | 22.6 s (measured) | 159 (measured) | 112 |" in rows(found, "a")[1]
+
+
+def test_capacity_beside_the_documents_that_were_not_answered(tmp_path):
+    asked = documents(6)
+    cell = candidate("a", asked, skill=0.9, seconds=1.0, base=GIB, failures=[Failure.TIMEOUT] * 4)
+    found = planned(tmp_path, [*opening(asked), *cell])
+    assert "| CPU, 2 cores | 2/6 |" in rows(found, "a")[1]
+    assert "what failed ones\ntook comes on top" in "\n".join(deployment_parts(found))
+
+
+def test_what_a_server_runs_on_is_not_the_machine_that_asked_it(tmp_path, capsys):
+    asked = documents(6)
+    served = {"load_facts": {"endpoint": "https://gpu.example/v1/chat/completions"}}
+    local, remote = (
+        candidate(name, asked, skill=0.9, seconds=1.0, base=GIB, **facts)
+        for name, facts in (("local", {}), ("remote", served))
+    )
+    log = write(tmp_path / "evidence.jsonl", [*opening(asked), *local, *remote])
+    summary = summarise(read_evidence(log))
+    found = deployments(summary)
+    costs = cell_json(found, "remote")["costs"]
+    assert (costs["hourly"], costs["per_thousand"], costs["cores"], costs["gpus"]) == (None, None, None, 0)
+    assert cell_json(found, "local")["costs"]["hourly"]
+    row = rows(found, "remote")[1]
+    assert row.startswith("| remote | its server's | 6/6 | ")
+    assert row.count("no price") == 3
+    chosen = {r.use: r for r in recommendations(summary, found)}
+    assert chosen["Cost"].cell is None
+    assert chosen["Cost"].reason.endswith("not measured, so not compared: remote")
+    names = {c.cell: device_name(summary, c.result.loads, c.result.readings.values()) for c in summary.candidates}
+    assert names == {"local": "Example CPU", "remote": "the server at gpu.example"}
+    assert main(["cost", str(log), "--cell", "remote"]) == 0
+    assert "remote on its server's machine:" in capsys.readouterr().out
 
 
 def test_times_of_a_fixed_length_stand_apart(found):

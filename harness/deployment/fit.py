@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from harness.deployment.figures import Figure, Origin, figure_of, weakest
@@ -72,10 +72,17 @@ class Fit:
         return next(a for a in (Answer.NO, Answer.UNKNOWN, Answer.CONDITIONAL, Answer.YES) if a in answers)
 
 
-def device_need(metrics: Mapping[str, Metric], *, measured_on: str | None, devices: int = 1) -> Need:
-    """What a cell's metrics tell of its device memory. A peak in other processes' company tells nothing."""
+def device_need(
+    metrics: Mapping[str, Metric], *, measured_on: str | None, devices: int = 1, host_bytes: int = 0
+) -> Need:
+    """What a cell's metrics tell of its device memory. A peak in other processes' company tells nothing.
+
+    `host_bytes` of the weights stay in the host's memory.
+    """
     peak = metrics["peak_vram_bytes"]
     weights = figure_of(metrics["predicted_weights_bytes"]) or figure_of(metrics["weights_bytes"])
+    if weights is not None and host_bytes:
+        weights = replace(weights, value=weights.value - host_bytes)
     why = "the peak of device memory was not measured" if peak.contaminated is None else peak.contaminated
     return Need(peak=figure_of(peak), weights=weights, measured_on=measured_on, devices=devices, why_unknown=why)
 

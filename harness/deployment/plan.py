@@ -25,7 +25,11 @@ from harness.metrics import Metric, Status
 from harness.quantization import Quantization
 from harness.results import CellResult
 
-__all__ = ["CellPlan", "Costs", "plan_cell", "workload_of"]
+__all__ = ["SERVER", "CellPlan", "Costs", "plan_cell", "workload_of"]
+
+
+SERVER = "server"
+"""The device of a served model: what its server runs on is not known to who asks it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,8 +63,9 @@ class CellPlan:
 
     cell: str
     device: str
+    """`SERVER` for a served model."""
     devices: int
-    """That the cell was spread over; 0 for a CPU."""
+    """That the cell was spread over; 0 for a CPU, and for a server's, which are not known."""
     used: Gpu | None
     """The catalogue's entry for them."""
     fixed_length: int | None
@@ -90,22 +95,30 @@ def plan_cell(
 ) -> CellPlan:
     """The plan of one cell. `metrics` are its overall ones, `provenance` that of the run that made them."""
     load, imported = _load(result), "imported" in provenance
-    device = "cpu" if load is None else load.device
+    facts = {} if load is None else load.facts
+    device = "cpu" if load is None else SERVER if "endpoint" in facts else load.device
     if imported:
         metrics = {
             name: replace(m, status=Status.IMPORTED) if m.status is Status.MEASURED else m
             for name, m in metrics.items()
         }
-    devices = 0 if load is None or device == "cpu" else max(1, len(load.devices))
-    used = None if load is None else device_used(provenance, device, gpus)
-    need = device_need(metrics, measured_on=None if used is None else used.id, devices=max(1, devices))
+    devices = 0 if load is None or device in ("cpu", SERVER) else max(1, len(load.devices))
+    used = None if load is None or device == SERVER else device_used(provenance, device, gpus)
+    on_host = facts.get("predicted_host_weights_bytes")
+    need = device_need(
+        metrics,
+        measured_on=None if used is None else used.id,
+        devices=max(1, devices),
+        host_bytes=on_host if isinstance(on_host, int) else 0,
+    )
     unheard = imported and need.peak is None and need.weights is None
-    mode = None if load is None or device == "cpu" or unheard else _mode(load.quantization)
+    mode = None if load is None or not devices or unheard else _mode(load.quantization)
     fits = [] if mode is None else [fit(need, mode, g, attention=attention) for g in gpus.values() if not g.is_cpu]
     total = summed(result.ledgers) if need.peak is not None else None
     context = None if total is None else total.context
     pod, no_pod = _pod(result, metrics)
-    costs, no_costs = _costs(metrics, used, devices, provenance, prices)
+    cores = _cores(provenance) if device == "cpu" else None
+    costs, no_costs = _costs(metrics, used, devices, cores, prices)
     return CellPlan(
         cell=result.cell,
         device=device,
@@ -156,7 +169,7 @@ def _pod(result: CellResult, metrics: Mapping[str, Metric]) -> tuple[Pod | None,
 
 
 def _costs(
-    metrics: Mapping[str, Metric], used: Gpu | None, devices: int, provenance: Mapping[str, Any], prices: Prices
+    metrics: Mapping[str, Metric], used: Gpu | None, devices: int, cores: int | None, prices: Prices
 ) -> tuple[Costs | None, str | None]:
     rate, assumed = metrics["docs_per_min"], prices.assumptions
     told = figure_of(rate)
@@ -172,7 +185,6 @@ def _costs(
     per_hour = _scaled(seconds, lambda s: documents_per_hour(s, assumed.utilisation), "1/h")
     replicas = replicas_for(assumed.documents_per_hour, per_hour.value)
     price = None if used is None else prices.by_gpu.get(used.id)
-    cores = _cores(provenance) if devices == 0 else None
     units = devices or cores
     rent = None if price is None else price.rent if devices else price.rent_per_core
     hourly = None if rent is None or units is None else rent * units

@@ -76,6 +76,8 @@ def pod_of(result: CellResult, metrics: Mapping[str, Metric]) -> Pod:
         raise DeploymentError("no pod is sized from dummy weights: loading a checkpoint takes other memory")
     peak = figure_of(metrics["peak_rss_bytes"])
     if peak is None:
+        if (why := metrics["peak_rss_bytes"].contaminated) is not None:
+            raise DeploymentError(f"the peak of resident memory during inference judges nothing: {why}")
         samples = memory_samples(batch[0].memory for batch in batches(result.readings.values()))
         if samples >= MINIMUM_MEMORY_SAMPLES:
             raise DeploymentError("the peak of resident memory during inference was not measured")

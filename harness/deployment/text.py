@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from harness.deployment.figures import Figure
 from harness.deployment.gpus import SAFE_PERCENT, Gpu
-from harness.deployment.plan import CellPlan
+from harness.deployment.plan import SERVER, CellPlan
 from harness.deployment.pods import SMALL_POD_GIB
 from harness.deployment.prices import Prices
 from harness.quantization import Quantization
@@ -70,6 +70,8 @@ def cost_lines(plan: CellPlan, prices: Prices) -> Iterator[str]:
     costs, assumed = plan.costs, prices.assumptions
     unit = f"{costs.gpus} GPUs" if plan.devices else f"{costs.cores or '?'} cores each"
     where = "a device that is not catalogued" if plan.used is None else plan.used.name
+    if plan.device == SERVER:
+        unit, where = "of its server", "its server's machine"
     yield f"{_plain(plan.cell)} on {where}:"
     length = "" if plan.fixed_length is None else f", every answer made {plan.fixed_length} tokens long"
     yield f"  {costs.seconds.value:.3g} s a document ({costs.seconds.origin}, one request at a time{length})"
