@@ -21,6 +21,11 @@ def truth(folder, text, name="ground_truth.csv"):
     return folder
 
 
+def test_fields_are_named_in_any_case(folder):
+    corpus = load_corpus(truth(folder, "image_file,total,Supplier\na.png,$9.00,Shop\n"))
+    assert corpus.documents[0].truth == {"TOTAL": "$9.00", "SUPPLIER": "Shop"}
+
+
 def test_csv_absent_present_and_not_judged(folder):
     corpus = load_corpus(truth(folder, "image_file,TOTAL,GST,SUPPLIER\na.png,$9.00,N/A, Shop \nb.jpg,nan,,NOT_FOUND\n"))
     a, b = corpus.documents

@@ -353,6 +353,14 @@ def test_the_command_writes_what_load_scenes_reads(written: Path, capsys: pytest
     assert "give --force" in capsys.readouterr().err
 
 
+def test_pictures_of_somebody_else_are_not_replaced(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "holiday.webp").write_bytes(b"beach")
+    for force in ([], ["--force"]):
+        assert main(["--count", "1", "--seed", "4", *force, str(tmp_path)]) == 2
+        assert "holds pictures that are of no drawn folder" in capsys.readouterr().err
+    assert [(p.name, p.read_bytes()) for p in tmp_path.iterdir()] == [("holiday.webp", b"beach")]
+
+
 def test_force_replaces_scenes_and_nothing_else(written: Path, tmp_path: Path) -> None:
     out = tmp_path / "copy"
     shutil.copytree(written, out)

@@ -414,6 +414,16 @@ def test_the_command_writes_a_corpus_that_loads(tmp_path: Path, capsys: pytest.C
     assert recipe["pillow"] == PIL.__version__
 
 
+def test_truth_that_somebody_wrote_is_not_replaced(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    own = tmp_path / "ground_truth.csv"
+    own.write_text("image_file,TOTAL\na.jpg,$1.00\n")
+    for force in ([], ["--force"]):
+        assert main(["--count", "1", "--seed", "2", *force, str(tmp_path)]) == 2
+        assert "holds a ground_truth.csv that is of no drawn corpus; name another folder" in capsys.readouterr().err
+    assert [p.name for p in tmp_path.iterdir()] == ["ground_truth.csv"]
+    assert own.read_text() == "image_file,TOTAL\na.jpg,$1.00\n"
+
+
 def test_a_folder_with_files_is_refused_and_force_replaces_only_the_corpus(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

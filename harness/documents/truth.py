@@ -64,7 +64,7 @@ def _csv_rows(path: Path, text: str) -> Iterator[TruthRow]:
             image = given[image_column].strip()
             if not image:
                 raise CorpusError(f"{where}, column {image_column}: no image is named")
-            fields = {name: _value(given[column]) for column, name in columns.items()}
+            fields = {name: _value(given[column]) for name, column in columns.items()}
             metadata = {k: given[k].strip() for k in METADATA if given.get(k, "").strip()}
             yield TruthRow(image=image, fields=fields, where=where, metadata=metadata)
     except csv.Error as error:

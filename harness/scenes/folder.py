@@ -71,6 +71,8 @@ def _room(out: Path, force: bool) -> None:
     out.mkdir(parents=True, exist_ok=True)
     left = [p for p in out.iterdir() if p.name in (TRUTH, RECIPE) or p.suffix == _SUFFIX]
     others = [p for p in out.iterdir() if p not in left and p.name != "README.md"]
+    if left and not (out / TRUTH).is_file():
+        raise CorpusError(f"{out}: holds pictures that are of no drawn folder; name another one")
     if others or (left and not force):
         raise CorpusError(f"{out}: the folder is not empty; name another one, or give --force to replace scenes in it")
     for path in left:

@@ -42,11 +42,13 @@ def _room(out: Path, force: bool) -> None:
     out.mkdir(parents=True, exist_ok=True)
     if not any(out.iterdir()):
         return
+    listing = out / DOCUMENTS
+    if (out / GROUND_TRUTH).exists() and not listing.is_file():
+        raise CorpusError(f"{out}: holds a {GROUND_TRUTH} that is of no drawn corpus; name another folder")
     if not force:
         raise CorpusError(
             f"{out}: the folder is not empty; name another one, or give --force to replace the corpus in it"
         )
-    listing = out / DOCUMENTS
     if listing.is_file():
         for number, line in enumerate(listing.read_text("utf-8").splitlines(), 1):
             try:
