@@ -10,12 +10,16 @@ from typing import Protocol
 
 from harness.backends import BackendRequest, Setting
 from harness.cells import Cell, Failure
+from harness.errors import EvidenceError
 from harness.evidence import CellRecord, EvidenceLog, PassRecord, ReadingRecord
 from harness.profiling import NO_RECORDER, Phase, Recorder
 from harness.prompts import Prompt
 from harness.worker.supervisor import CellWorker
 
-__all__ = ["Pass", "PassRequest", "Readable", "is_final", "run_pass"]
+__all__ = ["CHECKPOINT", "Pass", "PassRequest", "Readable", "check_checkpoint", "is_final", "run_pass"]
+
+CHECKPOINT = (("weights", "weights_sha256"), ("chat template", "chat_template_sha256"))
+"""What makes a checkpoint that checkpoint, and the facts of a load that tell it."""
 
 
 class Readable(Protocol):
@@ -52,6 +56,8 @@ class PassRequest:
     """The most documents of a request; None for `cell.batch_size`."""
     earlier: Mapping[str, ReadingRecord] = field(default_factory=dict)
     """Readings of the run that this one continues, by document; those that are final are kept."""
+    checkpoint: Mapping[str, str] = field(default_factory=dict)
+    """Facts of the checkpoint that gave the readings that are kept: another one is refused."""
 
     @property
     def request_size(self) -> int:
@@ -94,6 +100,17 @@ class Pass:
     """Why no time of it judges anything: what ran side by side on one machine, or that machines differ."""
 
 
+def check_checkpoint(asked: PassRequest, load: CellRecord, log: Path) -> None:
+    """Answers of two models must not be scored as those of one. Raises EvidenceError if `load` is of another one."""
+    for what, fact in CHECKPOINT:
+        was, now = asked.checkpoint.get(fact), load.facts.get(fact)
+        if was is not None and now is not None and was != now:
+            raise EvidenceError(
+                f"{log}: cannot resume: the {what} of {asked.cell.model} changed since that run ({was}, now {now}); "
+                "run without --eval-resume, or give another --eval-report folder"
+            )
+
+
 def is_final(reading: ReadingRecord) -> bool:
     """Whether a resumed run keeps this reading: an answer, or a fault that lies in the image."""
     return reading.failure in (None, Failure.BAD_IMAGE)
@@ -109,7 +126,8 @@ def run_pass(
     """Read every document that is waiting, in order, by one worker. `recorder` is told what the time goes on.
 
     A fault of the backend becomes a typed reading; only faults of the suite itself raise (EvidenceError on a full
-    disk), and KeyboardInterrupt, after which the log holds everything that was finished.
+    disk, or before anything is read by another checkpoint than the one that is continued), and KeyboardInterrupt,
+    after which the log holds everything that was finished.
     """
     log.append(asked.opening)
     readings, waiting = asked.kept(), asked.waiting()
@@ -126,7 +144,10 @@ def run_pass(
             ) as worker,
         ):
             worker.load()
-            loads += _logged(worker.take_loads(), log, recorder)
+            first = worker.take_loads()
+            for load in first:
+                check_checkpoint(asked, load, log.path)
+            loads += _logged(first, log, recorder)
             with recorder.phase(Phase.SUPERVISION):
                 for batch, text in _requests(waiting, asked.prompts, asked.request_size):
                     batch_readings, restarts = _read(worker, batch, text, log, recorder)

@@ -274,7 +274,7 @@ def test_bad_images_are_rows(tmp_path):
         (["--eval-models", "blind:ocr-rules"], "blind:ocr-rules is a control and runs with every evaluation"),
         (["--eval-limit", "0"], "--eval-limit: must be at least 1"),
         (["--eval-timeout", "0"], "--eval-timeout: must be more than 0"),
-        (["--eval-budgets", "nowhere.toml"], "nowhere.toml: cannot be read"),
+        (["--eval-budgets", "nowhere.toml"], "--eval-budgets: nowhere.toml: there is no such file"),
     ],
 )
 def test_mistaken_options_are_named(tmp_path, corpus, options, message):

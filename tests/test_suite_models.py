@@ -181,15 +181,23 @@ def test_batches_resume(tmp_path, corpus, catalogue):
 
 def test_resume_refuses_other_weights(tmp_path, corpus, catalogue, monkeypatch):
     options = ("--eval-models", "pixels", "--eval-quantization", "fp32", "-k", "test_field_f1")
-    assert models(tmp_path, corpus, catalogue, *options, "--eval-limit", "3").returncode == 0
+    assert models(tmp_path, corpus, catalogue, *options, "--eval-limit", "all").returncode == 0
     log = tmp_path / "evidence.jsonl"
     lines = log.read_text().splitlines(keepends=True)
-    last = max(i for i, line in enumerate(lines) if '"record": "reading"' in line)
-    log.write_text("".join(lines[:last]))
+    third = [i for i, line in enumerate(lines) if '"record": "reading"' in line][2]
+    log.write_text("".join(lines[:third]))
     monkeypatch.setenv("PIXEL_WEIGHTS", "b")
-    done = models(tmp_path, corpus, catalogue, *options, "--eval-limit", "3", "--eval-resume")
-    assert done.returncode == 4
-    assert "cannot resume: the weights of pixels changed" in done.stdout + done.stderr
+    for way in ((), ("-n", "1")):
+        done = models(tmp_path, corpus, catalogue, *options, "--eval-limit", "all", "--eval-resume", *way)
+        assert done.returncode == (1 if way else 4), "a worker of xdist cannot end the session"
+        assert "cannot resume: the weights of pixels changed" in done.stdout + done.stderr
+    found = read_evidence(log)
+    assert len(found.readings["pixels-fp32"]) == 2, "nothing was read by the other model"
+    assert {load.facts["weights_sha256"] for load in found.cells["pixels-fp32"]} == {"a"}
+    monkeypatch.setenv("PIXEL_WEIGHTS", "a")
+    done = models(tmp_path, corpus, catalogue, *options, "--eval-limit", "all", "--eval-resume")
+    assert done.returncode == 0, "the log is as good as before"
+    assert len(read_evidence(log).readings["pixels-fp32"]) == 6
 
 
 def test_random_weights_are_not_judged(tmp_path, corpus, catalogue):

@@ -14,12 +14,11 @@ from harness.executors.nodes import Shift
 from harness.executors.sharding import Limits, requests_of
 from harness.executors.transport import Absent, Event, Finished, Gone, Loaded, Place, Placed, Read, Transport
 from harness.profiling import Phase, Recorder
-from harness.running import Pass, PassRequest
+from harness.running import CHECKPOINT, Pass, PassRequest, check_checkpoint
 
 __all__ = ["ShardedPass", "run_sharded_pass"]
 
 _TICK_S = 1.0
-_SAME_EVERYWHERE = (("weights", "weights_sha256"), ("chat template", "chat_template_sha256"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +54,8 @@ class _Crew:
     """How long a worker that loads or reads may be silent."""
     clock: Callable[[], float]
     write: Callable[[CellRecord | ReadingRecord], None]
+    check: Callable[[CellRecord], None]
+    """Refuses what a load must not be."""
     workers: dict[int, _Worker] = field(default_factory=dict)
     shifts: list[Shift] = field(default_factory=list)
     loads: list[CellRecord] = field(default_factory=list)
@@ -108,9 +109,10 @@ class _Crew:
     def note(self, loads: Sequence[CellRecord]) -> None:
         """Write loads. Raises EvidenceError if the nodes hold different models: theirs are not one cell's answers."""
         for load in loads:
+            self.check(load)
             self.loads.append(load)
             self.write(load)
-            for what, fact in _SAME_EVERYWHERE:
+            for what, fact in CHECKPOINT:
                 if fact in load.facts:
                     mark, node = self.marks.setdefault(fact, (str(load.facts[fact]), str(load.facts.get("node"))))
                     if mark != load.facts[fact]:
@@ -209,6 +211,7 @@ def run_sharded_pass(
         patience_s=60 + 2 * together * asked.read_timeout_s + (together + 1) * asked.load_timeout_s,
         clock=clock,
         write=write,
+        check=lambda load: check_checkpoint(asked, load, log.path),
         homeless_since=clock(),
     )
     with recorder.phase(Phase.READING):
