@@ -16,6 +16,7 @@ __all__ = [
     "ImageError",
     "PairingError",
     "PromptError",
+    "RemoteError",
     "UnknownNameError",
     "UnsupportedError",
     "unknown_name",
@@ -24,6 +25,10 @@ __all__ = [
 
 class DocvlmError(Exception):
     """Base of every error this project raises on purpose."""
+
+
+class RemoteError(DocvlmError):
+    """What another process told: whatever its trouble is, this one is as good as before."""
 
 
 class CorpusError(DocvlmError, ValueError):

@@ -113,6 +113,7 @@ def test_an_endpoint_by_name(tmp_path):
         ([*served, "--eval-runtimes", "fast"], "--eval-runtimes: x takes no such option"),
         ([*served, "--eval-device", "cuda"], "--eval-device: x takes no such option"),
         ([*served, "--eval-weights", "dummy"], "--eval-weights: x takes no such option"),
+        ([*served, "--eval-endpoint-key", "sk-1-live"], "must be the name of the environment variable"),
     ],
 )
 def test_options_that_change_nothing_are_refused(options, says, tmp_path):

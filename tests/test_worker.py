@@ -253,6 +253,8 @@ def test_secrets_stay_behind() -> None:
     assert passed.items() >= plain.items()
     assert passed["OMP_NUM_THREADS"] == passed["OPENBLAS_NUM_THREADS"] == "3"
     assert passed["TRANSFORMERS_OFFLINE"] == "1"
+    online = worker_environment({**secret, **plain}, threads=3, online=True)
+    assert {name for name, value in online.items() if value == "s"} == {"HF_TOKEN"}, "for gated models"
 
 
 def test_threads_that_wait_give_way_unless_the_user_says_how_they_wait() -> None:

@@ -19,6 +19,7 @@ import psutil
 import pytest
 from PIL import Image
 
+from harness.backends.openai.errors import ServerFaultError
 from harness.cells import Cell, Failure
 from harness.evidence import ReadingRecord
 from harness.worker import process
@@ -336,6 +337,8 @@ def _caused(error: Exception, cause: Exception) -> Exception:
         (RuntimeError("Triton Error [CUDA]: an illegal memory access was encountered"), (Failure.ERROR, True)),
         (RuntimeError("CUDA driver error: an illegal memory access was encountered"), (Failure.ERROR, True)),
         (RuntimeError("cuDNN error: CUDNN_STATUS_EXECUTION_FAILED"), (Failure.ERROR, True)),
+        (ServerFaultError("HTTP 500: CUDA out of memory. Tried to allocate 2 GiB"), (Failure.RUN_OOM, False)),
+        (ServerFaultError("HTTP 500: CUDA error: device-side assert triggered"), (Failure.ERROR, False)),
     ],
 )
 def test_exceptions_are_told_apart(error: Exception, expected: tuple[Failure, bool]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from harness.cells import Failure
-from harness.errors import UnsupportedError
+from harness.errors import RemoteError, UnsupportedError
 
 __all__ = ["describe_error", "failure_of"]
 
@@ -30,8 +30,8 @@ def failure_of(error: BaseException) -> tuple[Failure, bool]:
     """The kind of failure that an exception from a backend is, and whether the process is unusable after it.
 
     Out of memory is `run-oom`, also as the explicit cause of another exception. After it, and after any other error of
-    a device, the state of allocator and device is unknown. A TimeoutError is the backend's own: it asked a server that
-    did not answer in time.
+    a device, the state of allocator and device is unknown: those of this process, not of a server that told of its own.
+    A TimeoutError is the backend's own: it asked a server that did not answer in time.
     """
     if isinstance(error, UnsupportedError):
         return Failure.UNSUPPORTED, False
@@ -40,11 +40,12 @@ def failure_of(error: BaseException) -> tuple[Failure, bool]:
     while cause is not None and cause not in chain:
         chain.append(cause)
         cause = cause.__cause__
+    here = not isinstance(error, RemoteError)
     if any(map(_is_out_of_memory, chain)):
-        return Failure.RUN_OOM, True
+        return Failure.RUN_OOM, here
     if isinstance(error, TimeoutError):
         return Failure.TIMEOUT, False
-    return Failure.ERROR, any(fault in str(link) for link in chain for fault in _DEVICE_FAULTS)
+    return Failure.ERROR, here and any(fault in str(link) for link in chain for fault in _DEVICE_FAULTS)
 
 
 def _is_out_of_memory(error: BaseException) -> bool:

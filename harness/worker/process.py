@@ -56,6 +56,8 @@ _SPINS = "1000"
 processes on the same two cores each take five times as long; with this they share them, and one alone is as fast."""
 _SECRET = re.compile(r"TOKEN(?!IZER)|SECRET|PASSW|CREDENTIAL|API_?KEY|ACCESS_KEY|PRIVATE_KEY|_AUTH", re.IGNORECASE)
 
+_HUB = ("HF_TOKEN", "HF_TOKEN_PATH", "HUGGING_FACE_HUB_TOKEN")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lost:
@@ -79,10 +81,12 @@ def worker_environment(
     """The environment of a worker: offline unless `online`, `threads` threads a library that give way to other
     processes, this import path, no secrets.
 
-    Variables are taken for secrets by their names; `key_variable` is the one that this worker needs. CUDA numbers GPUs
+    Variables are taken for secrets by their names; `key_variable` is the one that this worker needs, and those of the
+    hub's token what an `online` one needs for a model that asks for a licence. CUDA numbers GPUs
     by their bus, as NVML does: the sampled GPU is the one that the worker uses.
     """
-    kept = {name: value for name, value in environment.items() if name == key_variable or not _SECRET.search(name)}
+    needed = {key_variable, *(_HUB if online else ())}
+    kept = {name: value for name, value in environment.items() if name in needed or not _SECRET.search(name)}
     path = os.pathsep.join(dict.fromkeys(os.path.abspath(entry) for entry in sys.path))  # noqa: PTH100 - "" is the cwd
     if "OMP_WAIT_POLICY" not in kept:
         kept.setdefault("GOMP_SPINCOUNT", _SPINS)

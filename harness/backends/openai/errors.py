@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from harness.errors import DocvlmError
+from harness.errors import RemoteError
 
 __all__ = [
     "ConnectionLostError",
@@ -23,7 +23,7 @@ __all__ = [
 ]
 
 
-class ServedModelError(DocvlmError):
+class ServedModelError(RemoteError):
     """Base of every failure of a served model."""
 
     is_passing: ClassVar[bool] = False

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Self
@@ -12,7 +13,7 @@ from harness.backends.openai.errors import EndpointError
 from harness.backends.protocol import Setting
 from harness.errors import UnsupportedError, unknown_name
 
-__all__ = ["ServedSettings", "checked_url", "is_loopback"]
+__all__ = ["ServedSettings", "checked_url", "checked_variable", "is_loopback"]
 
 _PATH = "/chat/completions"
 _CHOICES: Mapping[str, tuple[str, ...]] = {
@@ -120,6 +121,16 @@ def checked_url(base_url: str) -> str:
     host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
     path = parts.path.rstrip("/").removesuffix(_PATH)
     return f"{parts.scheme}://{host}{'' if port is None else f':{port}'}{path}"
+
+
+def checked_variable(name: str) -> str:
+    """`name`, if an environment variable can be called so, or empty. Raises EndpointError, which does not repeat it."""
+    if name and re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name) is None:
+        raise EndpointError(
+            "key_variable must be the name of the environment variable that holds the key, and not the key: it is "
+            "written into the evidence"
+        )
+    return name
 
 
 def is_loopback(url: str) -> bool:
