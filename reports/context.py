@@ -10,11 +10,11 @@ from typing import Any
 from harness.cells import Failure
 from harness.gates import BLIND_RECALL_LIMIT, Verdict, judge_blind
 from harness.scoring import SCORER_VERSION
+from reports.documents import document_doubts
 from reports.formatting import MISSING, escape, format_bytes, format_percent, table
 from reports.published import published_cautions
 from reports.summary import CellSummary, Summary, by_model
 from reports.tables import cell_name, scored
-from reports.truth import unreadable_truth
 
 __all__ = ["cautions", "controls_table", "headline", "provenance_table"]
 
@@ -113,8 +113,7 @@ def cautions(summary: Summary) -> Sequence[str]:
         for cell in summary.cells
         if (why := cell.metrics["latency_s"].contaminated) not in (None, beside)
     ]
-    if (unreadable := unreadable_truth(summary)) is not None:
-        found.append(escape(unreadable, 600))
+    found += [escape(doubt, 600) for doubt in document_doubts(summary)]
     if fixed := [cell_name(c) for c in summary.candidates if c.unscored and not c.is_random and c.overall.answered]:
         found.append(f"Answers made equally long, whatever they say, and so not scored: {', '.join(fixed)}.")
     return found

@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from harness.metrics import Status
+from reports.documents import document_doubts
 from reports.formatting import format_metric, shorten
 from reports.scenes import task_lines
 from reports.summary import CellSummary, Summary, by_length
-from reports.truth import unreadable_truth
 
 __all__ = ["summary_lines"]
 
@@ -38,8 +38,7 @@ def summary_lines(summary: Summary) -> Sequence[str]:
             lines.append(heading)
         columns = [name.ljust(max(map(len, names))), *map(str.rjust, numbers, widths)]
         lines.append("  ".join([*columns, status])[:_WIDTH])
-    unreadable = unreadable_truth(summary)
-    told = textwrap.wrap(unreadable, _WIDTH) if unreadable else []
+    told = [line for doubt in document_doubts(summary) for line in textwrap.wrap(doubt, _WIDTH)]
     return [*lines, *_samples(summary), *told, *about_pictures]
 
 

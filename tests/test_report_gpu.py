@@ -153,6 +153,7 @@ def test_random_weights_stand_wherever_an_accuracy_would(markdown, report):
 def test_terminal_says_random_weights_and_keeps_lengths_apart(summary):
     lines = summary_lines(summary)
     assert max(map(len, lines)) <= 100
+    assert lines.pop().startswith("Images without ground truth")
     split = next(i for i, line in enumerate(lines) if "exactly 128 tokens" in line)
     assert all(("random weights" in line) == (i > split) for i, line in enumerate(lines) if i != split)
 

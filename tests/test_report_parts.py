@@ -10,6 +10,7 @@ from harness.cells import Failure
 from harness.evidence import ReadingRecord, read_evidence
 from harness.metrics import Metric, Status
 from reports.comparisons import compare
+from reports.documents import document_doubts
 from reports.formatting import (
     MISSING,
     escape,
@@ -24,7 +25,6 @@ from reports.formatting import (
 from reports.markdown import report_markdown
 from reports.summary import Summary, summarise
 from reports.terminal import summary_lines
-from reports.truth import unreadable_truth
 from tests import report_evidence as evidence
 from tests import routing_evidence as routing
 
@@ -251,8 +251,9 @@ def test_terminal_table_fits_and_says_what_failed(tmp_path):
         "failures": [Failure.CRASH] * 3,
     }
     lines = summary_lines(summary_of(tmp_path, {"cell": "ocr-rules", "skill": 0.9}, failing))
-    assert len(lines) == 3
+    assert len(lines) == 4
     assert max(map(len, lines)) <= 100
+    assert lines[3].startswith("Images without ground truth")
     assert lines[0].split() == [
         "cell",
         "F1",
@@ -273,15 +274,39 @@ def test_terminal_table_fits_and_says_what_failed(tmp_path):
     assert "@cuda" in lines[2]
 
 
+def told_of(summary: Summary, beginning: str) -> list[str]:
+    return [doubt for doubt in document_doubts(summary) if doubt.startswith(beginning)]
+
+
+def test_documents_that_nothing_is_judged_of_are_told(tmp_path):
+    asked = [replace(d, truth={}) for d in evidence.documents(4)]
+    records = [
+        replace(r, failure=Failure.BAD_IMAGE, text=None)
+        if isinstance(r, ReadingRecord) and r.document != asked[0].document
+        else r
+        for r in evidence.candidate("a", asked, skill=1.0, seconds=1.0, base=MIB)
+    ]
+    summary = summarise(read_evidence(evidence.write(tmp_path / "log.jsonl", [*evidence.opening(asked), *records])))
+    names = ", ".join(d.document for d in asked[1:])
+    assert document_doubts(summary) == [
+        "The ground truth names no field of the schema: nothing is scored.",
+        f"Images that cannot be read, so that nothing is judged of 3 of 4 documents: {names}.",
+        "Images without ground truth, which nobody was asked to read: stray_1.png, stray_2.png.",
+    ]
+    lines, head = " ".join(summary_lines(summary)), report_markdown(summary, [], "log.jsonl").split("## Summary")[0]
+    for doubt in ("names no field", "judged of 3 of 4 documents", "without ground truth"):
+        assert doubt in lines
+        assert doubt in head
+
+
 def test_truth_that_its_field_cannot_read_is_told(tmp_path):
     asked = evidence.documents(6)
-    assert unreadable_truth(summary_of(tmp_path, {"cell": "a", "skill": 1.0}, count=6)) is None
+    assert not told_of(summary_of(tmp_path, {"cell": "a", "skill": 1.0}, count=6), "Ground truth")
     strange = {"INVOICE_DATE": "12/31/2025", "TOTAL": "12.50 (incl GST)", "PRICES": "$1.00 | free"}
     spoilt = [replace(d, truth={**d.truth, **strange}) if d is asked[1] else d for d in asked]
     records = [*evidence.opening(spoilt), *evidence.candidate("a", asked=spoilt, skill=1.0, seconds=1.0, base=MIB)]
     summary = summarise(read_evidence(evidence.write(tmp_path / "strange.jsonl", records)))
-    told = unreadable_truth(summary)
-    assert told is not None
+    (told,) = told_of(summary, "Ground truth")
     for field, value in strange.items():
         assert f"{asked[1].document} {field} {value!r}" in told
     assert "only the same text is right" in " ".join(summary_lines(summary))
