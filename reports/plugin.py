@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Generator, Sequence
 from pathlib import Path
 
@@ -26,11 +27,18 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("docvlm-evals")
     group.addoption(
         "--eval-report",
-        type=Path,
+        type=_folder,
         default=Path("reports/latest"),
         metavar="DIR",
         help="folder for the evidence log and the report (default: reports/latest)",
     )
+
+
+def _folder(text: str) -> Path:
+    """Not empty, as an unset variable of a shell is: a report would be spread over the current folder."""
+    if not text:
+        raise argparse.ArgumentTypeError("name a folder")
+    return Path(text)
 
 
 def pytest_configure(config: pytest.Config) -> None:

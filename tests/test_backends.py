@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from PIL import Image
 
-from harness.backends import Answer, BackendRequest, BatchBackend, create_backend
+from harness.backends import Answer, BackendRequest, BatchBackend, check_own_backend, create_backend
 from harness.cells import Cell
 from harness.errors import UnknownNameError, UnsupportedError
 from tests.fake_backends import Configured, Echo, EchoBatch
@@ -38,6 +38,35 @@ def test_a_class_is_constructed_by_its_request_if_it_takes_one():
 def test_a_plain_backend_refuses_what_it_would_ignore(name, values, message):
     with pytest.raises(UnsupportedError, match=message.partition(";")[0]):
         create_backend(request(name, **values))
+
+
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [
+        ("nope.Reader", "there is no module nope"),
+        ("tests.nope.Reader", "there is no module tests.nope"),
+        ("json.decoder.inner.Reader", "there is no module json.decoder.inner"),
+        ("tests.pixel_pages.Readr", "there is no Readr in tests.pixel_pages; did you mean Reader"),
+        ("json.Reader", "there is no Reader in json"),
+    ],
+)
+def test_an_own_backend_that_is_not_there_is_told_before_it_is_asked_for(name, why):
+    with pytest.raises(UnknownNameError, match=why):
+        check_own_backend(f"python:{name}")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "tests.pixel_pages.Reader",
+        "evals.selftest.backends.Perfect",
+        "json.JSONDecoder",
+        "math.sqrt",
+        "tests.chromium.Path",
+    ],
+)
+def test_an_own_backend_is_taken_where_its_source_names_it_or_tells_nothing(name):
+    check_own_backend(f"python:{name}")
 
 
 @pytest.mark.parametrize("name", ["ocr-rule", "blind:ocr-rule", "blind:blind:ocr-rules", "python:nothing"])

@@ -177,8 +177,8 @@ def test_cells_are_models_by_strategies_by_precisions(options) -> None:
         "large-bf16+multi@b4@cuda:1",
         "ocr-rules",
     ], "ocr-rules has no weights and follows no prompt: one cell, on the processor"
-    own = options("--eval-models", "python:a.B", "--eval-batch-size", "4")
-    assert own.cells == (Cell(model="python:a.B", batch_size=4),)
+    own = options("--eval-models", "python:tests.pixel_pages.Model", "--eval-batch-size", "4")
+    assert own.cells == (Cell(model="python:tests.pixel_pages.Model", batch_size=4),)
 
 
 def test_a_model_s_own_number_of_documents_yields_to_the_options(options) -> None:

@@ -365,6 +365,19 @@ def test_what_a_log_calls_its_cells_is_printed_inert(tmp_path, capsys):
         assert "x\\x1b[2J\\ny-bf16" in out
 
 
+def test_counts_that_make_no_sense_and_a_file_in_the_way_name_their_option(tmp_path, capsys):
+    log = write(tmp_path / "evidence.jsonl", sized("a", GIB))
+    for arguments, says in (
+        (["pods", str(log), "--replicas", "0"], "argument --replicas: '0' is no number of replicas of at least 1"),
+        (["cost", str(log), "--load", "0"], "argument --load: '0' is no number of documents an hour above 0"),
+    ):
+        with pytest.raises(SystemExit):
+            main(arguments)
+        assert says in capsys.readouterr().err
+    assert main(["pods", str(log), "--out", str(log)]) == 2
+    assert f"--out: {log}: cannot be written: File exists" in capsys.readouterr().err
+
+
 def test_a_log_that_is_none_is_one_line_on_stderr(tmp_path, capsys):
     assert main(["fit", str(tmp_path / "none.jsonl")]) == 2
     assert capsys.readouterr().err.count("\n") == 1

@@ -274,6 +274,9 @@ def test_bad_images_are_rows(tmp_path):
         (["--eval-models", "blind:ocr-rules"], "blind:ocr-rules is a control and runs with every evaluation"),
         (["--eval-limit", "0"], "--eval-limit: must be at least 1"),
         (["--eval-timeout", "0"], "--eval-timeout: must be more than 0"),
+        (["--eval-report", ""], "argument --eval-report: name a folder"),
+        (["--eval-inconclusive", "maybe"], "choose from 'neutral', 'fail', 'exit'"),
+        (["--eval-tasks", "counting,none"], "--eval-tasks: all and none each stand alone"),
         (["--eval-budgets", "nowhere.toml"], "--eval-budgets: nowhere.toml: there is no such file"),
     ],
 )

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import ast
+import difflib
 import importlib
+import importlib.util
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 from harness.backends.protocol import Backend, BackendRequest, BatchBackend
 from harness.errors import UnknownNameError, UnsupportedError, unknown_name
 
-__all__ = ["BLIND", "backend_names", "create_backend", "resolve_backend"]
+__all__ = ["BLIND", "backend_names", "check_own_backend", "create_backend", "resolve_backend"]
 
 BLIND = "blind:"
 """Before a backend's or a model's name: the same one, shown white pages."""
@@ -38,6 +42,40 @@ def resolve_backend(name: str) -> str:
     if bare.startswith(_PYTHON):
         raise UnknownNameError(f"unknown backend {bare!r}: one of your own is named python:module.Class")
     raise unknown_name("backend", bare, _BACKENDS)
+
+
+def check_own_backend(name: str) -> None:
+    """Raise UnknownNameError where a `python:` backend's module, or its class in there, is seen not to exist.
+
+    Nothing is imported: what its source does not tell, whoever constructs it finds out.
+    """
+    module, _, attribute = name.removeprefix(_PYTHON).rpartition(".")
+    top, *parts = module.split(".")
+    spec = importlib.util.find_spec(top)
+    if spec is None:
+        raise UnknownNameError(f"unknown backend {name!r}: there is no module {top}")
+    source, folders = Path(spec.origin or ""), [Path(p) for p in spec.submodule_search_locations or ()]
+    for i, part in enumerate(parts, 1):
+        found = [path for folder in folders for path in (folder / part, *folder.glob(f"{part}.*"))]
+        found = [path for path in found if path.exists()]
+        if not found:
+            raise UnknownNameError(f"unknown backend {name!r}: there is no module {'.'.join([top, *parts[:i]])}")
+        folders = [path for path in found if path.is_dir()]
+        source = folders[0] / "__init__.py" if folders else next((p for p in found if p.suffix == ".py"), found[0])
+    if source.suffix != ".py":
+        return
+    try:
+        nodes = list(ast.walk(ast.parse(source.read_text("utf-8"))))
+    except (OSError, SyntaxError, ValueError):
+        return
+    classes = [n.name for n in nodes if isinstance(n, ast.ClassDef)]
+    functions = [n.name for n in nodes if isinstance(n, ast.FunctionDef)]
+    imported = [n.asname or n.name for n in nodes if isinstance(n, ast.alias)]
+    assigned = [n.id for n in nodes if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)]
+    if not {attribute, "__getattr__", "*"} & {*classes, *functions, *imported, *assigned}:
+        near = difflib.get_close_matches(attribute, classes, n=3, cutoff=0.5)
+        hint = f"; did you mean {' or '.join(near)}?" if near else ""
+        raise UnknownNameError(f"unknown backend {name!r}: there is no {attribute} in {module}{hint}")
 
 
 def create_backend(request: BackendRequest) -> Backend:

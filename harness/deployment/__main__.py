@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.cells import Role
+from harness.deployment.figures import DeploymentError
 from harness.errors import DocvlmError
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ def _parser() -> argparse.ArgumentParser:
     fit.add_argument("--attention", metavar="NAME", help="transformers' attention, such as flash_attention_2")
     pods.add_argument("--out", type=Path, metavar="DIR", help="write the Deployments there")
     pods.add_argument("--image", help="container image of your server")
-    pods.add_argument("--replicas", type=int, help="replicas of each Deployment; default: 1")
+    pods.add_argument("--replicas", type=_replicas, metavar="N", help="replicas of each Deployment; default: 1")
     cost.add_argument("--prices", type=Path, metavar="FILE", help="your price file; default: the dated one here")
     cost.add_argument("--load", type=_load, metavar="N", help="documents per hour to be served")
     cost.add_argument("--utilisation", type=float, metavar="SHARE", help="share of an hour spent answering, up to 1")
@@ -72,9 +73,15 @@ def _load(text: str) -> float:
         load = float(text)
     except ValueError:
         load = -1.0
-    if not 0 <= load < math.inf:
-        raise argparse.ArgumentTypeError(f"{text!r} is no number of documents an hour")
+    if not 0 < load < math.inf:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of documents an hour above 0")
     return load
+
+
+def _replicas(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of replicas of at least 1")
+    return int(text)
 
 
 def _run(options: argparse.Namespace) -> Iterator[str]:
@@ -122,8 +129,11 @@ def _write(folder: Path, workload: Workload) -> Path:
     from harness.deployment.manifest import manifest, resource_name
 
     path = folder / f"{resource_name(workload.cell)}.yaml"
-    folder.mkdir(parents=True, exist_ok=True)
-    path.write_text(manifest(workload), encoding="utf-8")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        path.write_text(manifest(workload), encoding="utf-8")
+    except OSError as error:
+        raise DeploymentError(f"--out: {error.filename}: cannot be written: {error.strerror}") from error
     return path
 
 
