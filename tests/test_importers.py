@@ -367,6 +367,33 @@ def test_table_tells_tokens_with_and_without_prompts(tmp_path: Path) -> None:
     assert "no: the sensors differ" in text
 
 
+def test_the_sensor_of_power_is_that_of_the_row_s_own_run_else_the_one_of_its_device(tmp_path: Path) -> None:
+    def powered(rail: str) -> Callable[[list[dict[str, Any]]], None]:
+        def change(lines: list[dict[str, Any]]) -> None:
+            for line in lines:
+                line["power_stats"] = {
+                    "power_watts_avg": 20.0,
+                    "power_rails": {rail: {"avg": 20.0}, "OTHER": {"avg": 1.0}},
+                }
+
+        return change
+
+    _run_folder(tmp_path, "Thor", "a", change=powered("VDD_GPU"))
+    _run_folder(tmp_path, "Thor", "z")  # read last, and tells no power
+    _run_folder(tmp_path, "dell", "a", change=powered("VDD_GPU"))
+    _run_folder(tmp_path, "dell", "b", change=powered("VDD_IN"))
+    rows = [
+        *(_metrics_row(f"{device}_output/a/run_1", device, model_id="org/a") for device in ("Thor", "dell")),
+        *(_metrics_row(f"gone/{device}", device, model_id="org/gone") for device in ("Thor", "dell")),
+    ]
+    _table(tmp_path / "vision_model_metrics.csv", rows)
+    evidence = _logged(tmp_path, import_device_benchmark(tmp_path))
+    told = {a.cell: a.sensor for a in evidence.aggregates if a.metric == "mean_power"}
+    assert told["a-bf16@thor"] == told["a-bf16@dell"] == "tegrastats rail VDD_GPU"
+    assert told["gone-bf16@thor"] == "tegrastats rail VDD_GPU", "all its runs that tell power agree"
+    assert told["gone-bf16@dell"] == "not told, on dell", "its runs do not"
+
+
 def test_who_is_most_efficient_hangs_on_which_tokens_count(tmp_path: Path) -> None:
     reader = _metrics_row(
         "a", "Thor", model_id="org/reader", prompt_tokens=3000, response_tokens=100, tps_per_watt=15.5

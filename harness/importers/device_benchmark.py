@@ -10,7 +10,7 @@ from pathlib import Path
 
 from harness.cells import Cell, Role
 from harness.evidence import CellRecord, DocumentRecord, PassRecord, Record
-from harness.importers.device_runs import DeviceRun, named, read_run, run_aggregates, run_claims
+from harness.importers.device_runs import NO_SENSOR, DeviceRun, named, read_run, run_aggregates, run_claims
 from harness.importers.device_table import left_out, most_efficient, row_aggregates, row_claims
 from harness.importers.sources import ImporterError, Place, load_record, opening, read_csv
 
@@ -44,7 +44,7 @@ def import_device_benchmark(source: Path) -> Sequence[Record]:
         raise ImporterError(f"{table}, column run_dir: {twice[0]} appears twice")
     cells = _cells({**dict(zip(keys, rows, strict=True)), **{k: r for k, r in by_dir.items() if k not in keys}})
     documents = {d: task for run in runs for d, task in run.tasks.items()}
-    sensors = {run.device: run.sensor for run in runs}
+    sensors = _sensors(runs)
     prompts = runs[0].prompts if runs else {}
     files = {} if table is None else {table.name: table}
     return [
@@ -65,6 +65,15 @@ def import_device_benchmark(source: Path) -> Sequence[Record]:
         *most_efficient(rows, cells),
         *(left_out(keys, runs) if table is not None and runs else []),
     ]
+
+
+def _sensors(runs: Sequence[DeviceRun]) -> Mapping[str, str]:
+    """What power was measured by, by device in lower case: where all its runs that tell power agree."""
+    told: dict[str, set[str]] = {}
+    for run in runs:
+        if run.sensor != NO_SENSOR:
+            told.setdefault(run.device.lower(), set()).add(run.sensor)
+    return {device: names.pop() for device, names in told.items() if len(names) == 1}
 
 
 def _run_notes(runs: Sequence[DeviceRun]) -> Sequence[str]:

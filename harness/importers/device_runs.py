@@ -14,10 +14,14 @@ from harness.evidence import AggregateRecord, ClaimRecord, ReadingRecord
 from harness.importers.sources import ImporterError, Place, read_json, read_jsonl
 from harness.statistics import quantile_interval
 
-__all__ = ["DeviceRun", "named", "read_run", "run_aggregates", "run_claims"]
+__all__ = ["NO_SENSOR", "DeviceRun", "named", "read_run", "run_aggregates", "run_claims"]
 
 _QUANTILES = MappingProxyType({"p50": 0.5, "p90": 0.9})
 _MIB = 2**20
+
+
+NO_SENSOR = "none"
+"""Of a run that tells no power."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,7 +130,7 @@ def _reading(line: Place, task: str) -> ReadingRecord:
 def _sensor(line: Place) -> str:
     """What power was measured by; a rail is told by which of them the run's own average repeats."""
     if not line.told("power_stats"):
-        return "none"
+        return NO_SENSOR
     power = line.at("power_stats")
     if power.told("power_rails"):
         average = power.at("power_watts_avg").number()

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from harness.cells import Cell
 from harness.evidence import AggregateRecord, ClaimRecord
-from harness.importers.device_runs import DeviceRun
+from harness.importers.device_runs import NO_SENSOR, DeviceRun
 from harness.importers.sources import Place
 
 __all__ = ["left_out", "most_efficient", "row_aggregates", "row_claims"]
@@ -18,10 +18,12 @@ _PER_WATT = "response tokens / whole wall time / mean power"
 def row_aggregates(
     row: Place, cells: Mapping[str, Cell], runs: Mapping[str, DeviceRun], sensors: Mapping[str, str]
 ) -> Sequence[AggregateRecord]:
-    """Numbers of a run of `cells`, by its folder; `sensors` of power, by device."""
+    """Numbers of a run of `cells`, by its folder; `sensors` of power, by device in lower case, for runs without one."""
     key = row.value["run_dir"]
     cell, run = cells[key], runs.get(key)
-    power = sensors.get(cell.device, f"not told, on {cell.device}")
+    power = sensors.get(cell.device.lower(), f"not told, on {cell.device}")
+    if run is not None and run.sensor != NO_SENSOR:
+        power = run.sensor
     tokens = row.at("response_tokens").count()
     inferences = None if run is None else len(run.readings)
     found = [
