@@ -36,7 +36,7 @@ def scenes_json(summary: Summary) -> dict[str, Any]:
 
 
 def _result(r: TaskResult, prior: TaskResult | None) -> dict[str, Any]:
-    is_above = None if prior is None or r.is_control or r.unjudged else above(r.main, prior.main)
+    is_above = None if prior is None or r.is_control or r.unjudged else above(r, prior)
     return {
         "cell": r.cell,
         "role": r.role.value,

@@ -17,8 +17,8 @@ __all__ = ["SPEED", "asked", "cell_label", "of_task", "scenes_parts", "shown_cel
 _INTRODUCTION = """\
 Questions about drawn pictures, of which everything is known: what is in them, in which colours, where. 95 % intervals
 are over pictures. Beside each task stands the blind prior: the best single answer for all its questions, chosen with
-the truth of the whole folder in hand. What is not above that has not been shown to look. A typed failure is no answer
-and has no score; it counts against the success rate.
+the truth of the whole folder in hand. What is not above that, on the questions that it answered, has not been shown to
+look. A typed failure is no answer and has no score; it counts against the success rate.
 """
 _MARK = "†"
 _UNTOLD = "-"
@@ -90,7 +90,7 @@ def task_lines(summary: Summary) -> Sequence[str]:
 
 def _is_above(result: TaskResult, results: Sequence[TaskResult]) -> bool:
     prior = _prior([r for r in results if r.task.name == result.task.name])
-    return prior is not None and bool(above(result.main, prior.main))
+    return prior is not None and bool(above(result, prior))
 
 
 def of_task(results: Sequence[TaskResult]) -> Mapping[str, Sequence[TaskResult]]:

@@ -14,8 +14,10 @@ from hypothesis import strategies as st
 from rapidfuzz.distance import Levenshtein
 from scipy.optimize import linear_sum_assignment
 
+from harness.cells import Role
 from harness.errors import EvidenceError, UnknownNameError
 from harness.scenes import Figure, Kind, Picture, RelationKind, Scene, SceneObject, draw_figure, generate
+from harness.scenes.results import TaskResult, above
 from harness.scenes.tasks import TASKS, Judgement, Question, summarise, task
 from harness.scenes.tasks.common_sense import chosen_option
 from harness.scenes.tasks.controls import answered, blind_prior, enumerator, perfect
@@ -507,6 +509,26 @@ def test_a_mean_error_is_not_said_to_lie_below_nought(scene: Scene) -> None:
     judgements = [score("objects_and_counts", p, a) for p, a in zip(pictures, (right, right, wrong), strict=True)]
     error = summarise(TASKS["objects_and_counts"], judgements).metrics["count_error"]
     assert (error.value, error.low, error.n) == (pytest.approx(1 / 6), 0.0, 3)
+
+
+@pytest.mark.parametrize("constant", ["0", "1", "2"])
+def test_leaving_out_what_another_answer_is_right_for_is_not_looking(pictures: list[Picture], constant: str) -> None:
+    one = TASKS["counting"]
+    questions = {q.key: q for q in one.questions(pictures)}
+
+    def result(answers: dict[str, str], cell: str = "m") -> TaskResult:
+        judgements = {key: one.judge(questions[key], text) for key, text in answers.items()}
+        return TaskResult(
+            cell=cell, role=Role.CANDIDATE, task=one, questions=questions, readings={}, judgements=judgements, loads=[]
+        )
+
+    prior = result({key: blind_prior(one, list(questions.values())).policy(q) for key, q in questions.items()}, "prior")
+    some = {key: constant for i, (key, q) in enumerate(questions.items()) if q.target == constant or i % 40 == 0}
+    assert result(some).main.low > prior.main.high, "as it seems beside all questions"
+    assert above(result(some), prior) is False
+    assert above(result({key: q.target for i, (key, q) in enumerate(questions.items()) if i % 2}), prior) is True
+    assert above(prior, prior) is False
+    assert above(result({}), prior) is None
 
 
 def test_length_is_no_quality(scene: Scene) -> None:

@@ -18,6 +18,7 @@ from harness.results.costs import cost_metrics
 from harness.scenes.model import Picture
 from harness.scenes.records import picture_of, question_of
 from harness.scenes.tasks import TASKS, Judgement, Question, Summary, Task, summarise
+from harness.scenes.tasks.controls import answered, blind_prior
 from harness.scenes.vocabulary import Stratum
 from harness.statistics import Estimate, ratio_interval
 
@@ -32,6 +33,7 @@ __all__ = [
     "consistency",
     "estimated",
     "judged_answers",
+    "prior_beside",
     "task_results",
 ]
 
@@ -204,11 +206,27 @@ def estimated(task: Task, name: str, estimate: Estimate) -> Metric:
     )
 
 
-def above(result: Estimate, prior: Estimate) -> bool | None:
-    """Whether all of an estimate's interval is above all of the blind prior's; None where either has no interval."""
-    if result.low is None or prior.high is None:
+def prior_beside(result: TaskResult, prior: TaskResult) -> Estimate:
+    """The main metric of the blind prior; of the best one for the answered questions, where `result` left some out.
+
+    Who fails at all but a few answers' questions would be above that for all of them without looking.
+    """
+    questions = [result.questions[key] for key in result.judgements]
+    if len(questions) in (0, len(prior.judgements)):
+        return prior.main
+    best = blind_prior(result.task, questions)
+    return answered(result.task, questions, best.policy).metrics[result.task.main]
+
+
+def above(result: TaskResult, prior: TaskResult) -> bool | None:
+    """Whether all of a result's interval is above all of the blind prior's on the same questions.
+
+    None where either has no interval.
+    """
+    bound = prior_beside(result, prior).high
+    if result.main.low is None or bound is None:
         return None
-    return result.low > prior.high
+    return result.main.low > bound
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
