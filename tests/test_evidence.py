@@ -199,19 +199,25 @@ def test_a_full_disk_is_a_typed_error_and_keeps_what_was_written(tmp_path):
         from harness.evidence import EvidenceLog, ReadingRecord
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         log = EvidenceLog(Path(sys.argv[1]))
-        resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000))
+        resource.setrlimit(resource.RLIMIT_FSIZE, (2000, resource.RLIM_INFINITY))
         for i in range(100):
             try:
                 log.append(ReadingRecord(cell="m", document=f"{i}.png", text="x" * 50))
             except EvidenceError as error:
                 print(i, error)
                 break
+        resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+        log.append(ReadingRecord(cell="m", document="room.png", text="x"))
+        log.append(ReadingRecord(cell="m", document="more.png", text="x"))
     """)
     done = subprocess.run([sys.executable, "-c", script, str(path)], capture_output=True, text=True, check=True)
     count, _, message = done.stdout.partition(" ")
     assert "evidence.jsonl: cannot write evidence" in message
     assert "--eval-resume" in message
-    assert len(read_evidence(path).readings["m"]) == int(count) > 3
+    found = read_evidence(path)
+    assert len(found.readings["m"]) == int(count) + 2 > 5
+    assert {"room.png", "more.png"} < found.readings["m"].keys(), "what came after the torn line is on lines of its own"
+    assert found.skipped_lines == 1
     with EvidenceLog(path) as log:
         log.append(ReadingRecord(cell="m", document="after.png", text="x"))
     assert "after.png" in read_evidence(path).readings["m"]

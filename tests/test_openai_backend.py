@@ -256,6 +256,15 @@ def test_requests_per_minute():
     assert times[-1] - times[0] >= 4 * 0.2 - 0.02
 
 
+def test_waiting_for_its_turn_is_not_the_server_s_time():
+    with (
+        serving(Stream()) as server,
+        loaded(server.url, requests_per_minute=120, request_timeout_s=0.9, total_timeout_s=1.0) as backend,
+    ):
+        answers = backend.read_batch([page(FIELDS)] * 4, PROMPT)  # the last one waits for 2 s
+    assert len(answers) == 4
+
+
 def drip_headers(handler, body, number):
     handler.wfile.write(b"HTTP/1.1 200 OK\r\n")
     for _ in range(200):

@@ -26,8 +26,7 @@ class EvidenceLog:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
-            size = os.fstat(self._fd).st_size
-            if size and os.pread(self._fd, 1, size - 1) != b"\n":
+            if self._is_torn():
                 os.write(self._fd, b"\n")
         except OSError as error:
             raise EvidenceError(f"{path}: cannot open the evidence log: {error.strerror}") from error
@@ -37,6 +36,8 @@ class EvidenceLog:
         payload = {"schema": SCHEMA_VERSION, "record": record.record, **asdict(record)}
         line = (json.dumps(payload, ensure_ascii=False, allow_nan=False) + "\n").encode("utf-8", "backslashreplace")
         try:
+            if self._is_torn():  # by whoever ran out of room; there is some again
+                line = b"\n" + line
             written = os.write(self._fd, line)
             if written != len(line):  # a full disk cuts a write short: the next attempt says why
                 os.write(self._fd, line[written:])
@@ -45,6 +46,11 @@ class EvidenceLog:
                 f"{self.path}: cannot write evidence: {error.strerror}. What was written before is kept; "
                 "make room and continue with --eval-resume"
             ) from error
+
+    def _is_torn(self) -> bool:
+        """Whether the last line was cut off: what follows would be lost with it."""
+        size = os.fstat(self._fd).st_size
+        return size > 0 and os.pread(self._fd, 1, size - 1) != b"\n"
 
     def close(self) -> None:
         """Close the file; appending afterwards is an error."""

@@ -85,13 +85,14 @@ class ChatClient:
 
     async def ask(self, body: bytes) -> Asked:
         """Have a request answered, again where a failure may pass. Raises ServedModelError, and nothing waits longer
-        than the settings say.
+        than the settings say, once it is this request's turn.
         """
         limit_s = self._settings.total_timeout_s
         tries: list[ServedModelError] = []
+        turn_s = await self._pacer.turn()  # the server's time begins when it may be asked
         try:
             async with asyncio.timeout(limit_s) as limit:
-                return await self._ask(body, tries, limit.when() or 0.0)
+                return await self._ask(body, tries, limit.when() or 0.0, turn_s)
         except RequestTimeoutError:
             raise
         except TimeoutError:
@@ -102,11 +103,11 @@ class ChatClient:
         """Close the connections."""
         await self._http.aclose()
 
-    async def _ask(self, body: bytes, tries: list[ServedModelError], deadline_s: float) -> Asked:
+    async def _ask(self, body: bytes, tries: list[ServedModelError], deadline_s: float, waited_s: float) -> Asked:
         retries = 0 if self._is_gone else self._settings.retries
-        waited_s = 0.0
         while True:
-            waited_s += await self._pacer.turn()
+            if tries:
+                waited_s += await self._pacer.turn()
             try:
                 found = await self._request(body, requests=len(tries) + 1, waited_s=waited_s)
                 self._is_gone = False

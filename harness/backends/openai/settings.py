@@ -52,7 +52,8 @@ class ServedSettings:
     request_timeout_s: float = 100.0
     """Wall time of one request, whatever the server does meanwhile."""
     total_timeout_s: float = 110.0
-    """Of one document, retries and waits included; below --eval-timeout, so that no worker is lost to a slow server."""
+    """Of one document from its turn on (`requests_per_minute`), retries and waits included; below --eval-timeout, so
+    that no worker is lost to a slow server."""
     retries: int = 4
     """After 429, 5xx and lost connections."""
     requests_per_minute: int = 0
