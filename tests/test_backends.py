@@ -69,7 +69,18 @@ def test_an_own_backend_is_taken_where_its_source_names_it_or_tells_nothing(name
     check_own_backend(f"python:{name}")
 
 
-@pytest.mark.parametrize("name", ["ocr-rule", "blind:ocr-rule", "blind:blind:ocr-rules", "python:nothing"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "ocr-rule",
+        "blind:ocr-rule",
+        "blind:blind:ocr-rules",
+        "python:nothing",
+        "python:.Reader",
+        "python:a..B",
+        "python:a b.C",
+    ],
+)
 def test_unknown_names(name):
     with pytest.raises(UnknownNameError, match="unknown backend"):
         create_backend(request(name))

@@ -37,9 +37,10 @@ def resolve_backend(name: str) -> str:
     bare = name.removeprefix(BLIND)
     if bare in _BACKENDS:
         return name
-    if bare.startswith(_PYTHON) and "." in bare.removeprefix(_PYTHON):
-        return name
     if bare.startswith(_PYTHON):
+        parts = bare.removeprefix(_PYTHON).split(".")
+        if len(parts) > 1 and all(map(str.isidentifier, parts)):
+            return name
         raise UnknownNameError(f"unknown backend {bare!r}: one of your own is named python:module.Class")
     raise unknown_name("backend", bare, _BACKENDS)
 
