@@ -198,11 +198,19 @@ def test_a_killed_worker_is_replaced_and_reads_on(tmp_path, corpus):
     }
 
 
-def test_tests_of_a_model_are_not_torn_apart(tmp_path, corpus):
-    found = session(tmp_path, corpus, "-n", "1", "--dist", "loadfile", "-k", "is_answered", "--eval-limit", "2")
-    assert found.status == 1
-    assert agree(found)
-    assert "evaluations keep the tests of a model together themselves" in found.output
+@pytest.mark.parametrize(
+    ("asked", "status"),
+    [(["evals"], 4), ([], 4), (["evals/test_cost.py::test_latency"], 4), (["tests/test_images.py"], 0)],
+)
+def test_tests_of_a_model_are_not_torn_apart(tmp_path, asked, status):
+    command = [
+        *(sys.executable, "-m", "pytest", *asked, "-n", "1", "--dist", "loadfile", "--collect-only", "-q"),
+        *("-p", "no:cacheprovider", "--eval-report", str(tmp_path / "report")),
+    ]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
+    assert done.returncode == status, done.stdout + done.stderr
+    assert ("evaluations keep the tests of a model together themselves" in done.stderr) == (status == 4)
+    assert not (tmp_path / "report").exists(), "before anything is run"
 
 
 def test_github_is_told(tmp_path, corpus, baseline):
