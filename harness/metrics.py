@@ -16,8 +16,8 @@ __all__ = [
     "Metric",
     "MetricDefinition",
     "Status",
+    "contaminated_by",
     "definition",
-    "disturbed",
     "measured",
     "not_measured",
 ]
@@ -262,7 +262,7 @@ _DISTURBED = frozenset({"latency_cv", "energy_closure"})
 """Ratios of times and energies."""
 
 
-def disturbed(metrics: Mapping[str, Metric], why: str | None) -> dict[str, Metric]:
+def contaminated_by(metrics: Mapping[str, Metric], why: str | None) -> dict[str, Metric]:
     """The same metrics; those that depend on time or power judge nothing if there is a `why`, and say it."""
     if why is None:
         return dict(metrics)

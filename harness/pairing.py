@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 
 from harness.cells import Cell
@@ -12,7 +12,7 @@ from harness.schema import FIELD_NAMES
 from harness.scoring import Outcome
 from harness.statistics import PairedDifference, paired_difference
 
-__all__ = ["Pairing", "TextDifference", "common_documents", "pair", "reference_mode", "reference_of"]
+__all__ = ["Pairing", "TextDifference", "asked_of_all", "common_documents", "pair", "reference_mode", "reference_of"]
 
 _REFERENCES = ("bf16", "fp32", "fp16")
 """Precisions that others are measured against: 16 bits as models are trained, else the widest."""
@@ -69,6 +69,11 @@ def reference_of(cell: Cell, cells: Iterable[Cell]) -> Cell | None:
     alike = {c.quantization: c for c in cells if replace(c, quantization=cell.quantization) == cell}
     mode = reference_mode(alike.keys() - {cell.quantization})
     return None if mode is None else alike[mode]
+
+
+def asked_of_all(cells: Sequence[CellResult]) -> Set[str]:
+    """Documents that all `cells` were asked to read: what they can be ranked over."""
+    return set.intersection(*(set(cell.documents) for cell in cells)) if cells else set()
 
 
 def common_documents(cell: CellResult, reference: CellResult) -> Sequence[str]:

@@ -16,8 +16,10 @@ from harness.profiling import NO_RECORDER, Phase, Recorder
 from harness.prompts import Prompt
 from harness.worker.supervisor import CellWorker
 
-__all__ = ["CHECKPOINT", "Pass", "PassRequest", "Readable", "check_checkpoint", "is_final", "run_pass"]
+__all__ = ["ANEW", "CHECKPOINT", "Pass", "PassRequest", "Readable", "check_checkpoint", "is_final", "run_pass"]
 
+ANEW = "run without --eval-resume, or give another --eval-report folder"
+"""What to do about a run that cannot be continued."""
 CHECKPOINT = (("weights", "weights_sha256"), ("chat template", "chat_template_sha256"))
 """What makes a checkpoint that checkpoint, and the facts of a load that tell it."""
 
@@ -107,7 +109,7 @@ def check_checkpoint(asked: PassRequest, load: CellRecord, log: Path) -> None:
         if was is not None and now is not None and was != now:
             raise EvidenceError(
                 f"{log}: cannot resume: the {what} of {asked.cell.model} changed since that run ({was}, now {now}); "
-                "run without --eval-resume, or give another --eval-report folder"
+                f"{ANEW}"
             )
 
 

@@ -13,7 +13,7 @@ from harness.cells import Failure, Role
 from harness.device_use import energy_sensor
 from harness.evidence import CellRecord, ReadingRecord
 from harness.ledger import vram_ledgers
-from harness.metrics import METRICS, Metric, disturbed, not_measured
+from harness.metrics import METRICS, Metric, contaminated_by, not_measured
 from harness.results.costs import cost_metrics
 from harness.scenes.results import BLIND_PRIOR, TaskResult, estimated
 from reports.measures import Measure, device_name, origin_of, rss_sensor
@@ -132,7 +132,7 @@ class _Cell:
     def costs(self) -> Iterator[Measure]:
         """Over all questions."""
         costs = cost_metrics(self._readings, self._loads, vram_ledgers(self._loads, self._readings))
-        known = disturbed(costs, self._summary.evidence.disturbance)
+        known = contaminated_by(costs, self._summary.evidence.disturbance)
         asked = self._asked(self._results) | self._length
         energy = energy_sensor([r for r in self._readings if r.failure is None])
         sensors = {**dict.fromkeys(_OF_ENERGY, energy), "peak_rss_bytes": rss_sensor(self._readings)}

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Mapping, Sequence, Set
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 
 from harness.device_use import CLOSURE_LIMIT
 from harness.metrics import METRICS, Metric
+from harness.pairing import asked_of_all
 from harness.results import CellResult
 from reports.comparisons import Comparison, Scale, adjusted, compare_at_worst, oriented, unanswered_beside
 from reports.formatting import format_value
 from reports.paired import COST, compare_on, energy_sensor
 
-__all__ = ["Winner", "common_documents", "common_metrics", "comparable", "decide", "describe", "leaders", "winners"]
+__all__ = ["Winner", "common_metrics", "comparable", "decide", "describe", "leaders", "winners"]
 
 _QUESTIONS = {
     "f1": "Best quality",
@@ -55,13 +56,8 @@ def leaders(candidates: Sequence[CellResult], metrics: Sequence[str]) -> Mapping
 
 def common_metrics(candidates: Sequence[CellResult]) -> Mapping[str, Mapping[str, Metric]]:
     """By cell, over the documents that all were asked to read."""
-    common = common_documents(candidates)
+    common = asked_of_all(candidates)
     return {r.cell: r.metrics(common) for r in candidates}
-
-
-def common_documents(candidates: Sequence[CellResult]) -> Set[str]:
-    """Those that all were asked to read."""
-    return set.intersection(*(set(r.documents) for r in candidates)) if candidates else set()
 
 
 def winners(candidates: Sequence[CellResult], comparisons: Sequence[Comparison]) -> Sequence[Winner]:
@@ -71,7 +67,7 @@ def winners(candidates: Sequence[CellResult], comparisons: Sequence[Comparison])
     that it holds; the leader's are one family, adjusted by Holm's method. Times and energy are ranked among
     cells of one output length, and of none whose device was disturbed.
     """
-    common, metrics = common_documents(candidates), common_metrics(candidates)
+    common, metrics = asked_of_all(candidates), common_metrics(candidates)
     parts = any(len(r.documents) > len(common) for r in candidates)
     over = f" on the {len(common)} documents that all of them read" if parts else ""
     accelerated = any(load.device != "cpu" for r in candidates for load in r.loads)

@@ -85,6 +85,15 @@ def test_a_folder_of_checkpoints_comes_first_and_adds(catalogue: Path, tmp_path:
         load_catalogue(catalogue, tmp_path / "nowhere")
 
 
+def test_a_key_in_place_of_its_variable_is_refused_and_not_repeated(tmp_path: Path) -> None:
+    path = tmp_path / "catalogue.toml"
+    settings = '{ base_url = "https://host.example/v1", key_variable = "sk-live-1" }'
+    path.write_text(f'[[model]]\nid = "far"\nsource = "x"\nbackend = "openai"\nsettings = {settings}\n')
+    with pytest.raises(CatalogueError, match=r"\(far\): key_variable must be the name of the environment") as caught:
+        load_catalogue(path)
+    assert "sk-live" not in str(caught.value)
+
+
 @pytest.mark.parametrize(
     ("old", "new", "expected"),
     [

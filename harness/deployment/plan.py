@@ -22,11 +22,11 @@ from harness.deployment.prices import Assumptions, Price, Prices
 from harness.evidence import CellRecord
 from harness.ledger import summed
 from harness.metrics import Metric, Status
+from harness.model_facts import number
 from harness.quantization import Quantization
 from harness.results import CellResult
 
 __all__ = ["SERVER", "CellPlan", "Costs", "plan_cell", "workload_of"]
-
 
 SERVER = "server"
 """The device of a served model: what its server runs on is not known to who asks it."""
@@ -104,12 +104,11 @@ def plan_cell(
         }
     devices = 0 if load is None or device in ("cpu", SERVER) else max(1, len(load.devices))
     used = None if load is None or device == SERVER else device_used(provenance, device, gpus)
-    on_host = facts.get("predicted_host_weights_bytes")
     need = device_need(
         metrics,
         measured_on=None if used is None else used.id,
         devices=max(1, devices),
-        host_bytes=on_host if isinstance(on_host, int) else 0,
+        host_bytes=number(facts, "predicted_host_weights_bytes") or 0,
     )
     unheard = imported and need.peak is None and need.weights is None
     mode = None if load is None or not devices or unheard else _mode(load.quantization)

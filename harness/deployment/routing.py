@@ -10,7 +10,7 @@ from statistics import fmean
 
 from harness.deployment.capacity import cost_per_thousand
 from harness.deployment.signals import Signal, signal_values
-from harness.pairing import common_documents
+from harness.pairing import asked_of_all, common_documents
 from harness.results import CellResult
 from harness.statistics import Estimate, PairedDifference, paired_difference, ratio_interval
 
@@ -113,7 +113,7 @@ def best_pair(candidates: Sequence[CellResult]) -> tuple[CellResult, CellResult]
     cells whose answers are scored and whose times nothing disturbed take part.
     """
     usable = [r for r in candidates if r.scores and r.metrics()["latency_s"].contaminated is None]
-    common = set.intersection(*(set(r.documents) for r in usable)) if usable else set()
+    common = asked_of_all(usable)
     seconds = {r.cell: fmean(times) for r in usable if (times := _latencies(r, common))}
     usable = [r for r in usable if r.cell in seconds]
     if len(usable) < 2:

@@ -18,8 +18,6 @@ __all__ = ["NO_SENSOR", "DeviceRun", "named", "read_run", "run_aggregates", "run
 
 _QUANTILES = MappingProxyType({"p50": 0.5, "p90": 0.9})
 _MIB = 2**20
-
-
 NO_SENSOR = "none"
 """Of a run that tells no power."""
 

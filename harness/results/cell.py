@@ -13,7 +13,7 @@ from harness.cells import Failure, Role
 from harness.device_use import energy_sensor
 from harness.evidence import CellRecord, DocumentRecord, ReadingRecord
 from harness.ledger import VramLedger, vram_ledgers
-from harness.metrics import METRICS, Metric, Status, disturbed, measured, not_measured
+from harness.metrics import METRICS, Metric, Status, contaminated_by, measured, not_measured
 from harness.responses import ParsedResponse
 from harness.results.costs import cost_metrics, median_latency
 from harness.scoring import Counts, DocumentScore, ScoreTable
@@ -106,14 +106,15 @@ class CellResult:
         whole = len(attempted) == len(self.readings)
         ledgers = self.ledgers if whole else vram_ledgers(self.loads, attempted)
         costs = cost_metrics(attempted, self.loads, ledgers, disturbed=self.disturbed)
-        found = self._quality(documents, attempted) | disturbed(costs, self.disturbance)
+        found = self._quality(documents, attempted) | contaminated_by(costs, self.disturbance)
         return self._tagged({name: found.get(name) or not_measured(name) for name in METRICS})
 
     def quality(self, documents: Collection[str]) -> Mapping[str, Metric]:
         """Those of METRICS over the given documents that tell how good the answers are, and the median latency."""
         attempted = self._readings_of(documents)
         latency = median_latency([r for r in attempted if r.failure is None], disturbed=self.disturbed)
-        return self._tagged(self._quality(documents, attempted) | disturbed({"latency_s": latency}, self.disturbance))
+        timed = contaminated_by({"latency_s": latency}, self.disturbance)
+        return self._tagged(self._quality(documents, attempted) | timed)
 
     def _readings_of(self, documents: Collection[str]) -> Sequence[ReadingRecord]:
         if documents is self.documents:

@@ -12,7 +12,7 @@ from harness.cells import Failure, Role
 from harness.errors import CorpusError
 from harness.evidence import CellRecord, Evidence, PassRecord, QuestionRecord, ReadingRecord
 from harness.ledger import vram_ledgers
-from harness.metrics import Metric, Status, disturbed
+from harness.metrics import Metric, Status, contaminated_by
 from harness.results.cell import why_unjudged
 from harness.results.costs import cost_metrics
 from harness.scenes.model import Picture
@@ -122,7 +122,7 @@ class TaskResult:
         """What the answers took, by the names of METRICS: a question stands where those say a document."""
         attempted = list(self.readings.values())
         costs = cost_metrics(attempted, self.loads, vram_ledgers(self.loads, attempted))
-        return disturbed(costs, self.disturbance)
+        return contaminated_by(costs, self.disturbance)
 
     @property
     def lengths(self) -> Sequence[int]:

@@ -6,11 +6,12 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from harness.metrics import Metric
+from harness.pairing import asked_of_all
 from reports.figures.overview import AXES, Quantity, is_wide, logarithmic
 from reports.figures.style import canvas, fills, label, looks
 from reports.formatting import shorten
 from reports.summary import CellSummary, Summary
-from reports.winners import common_documents, common_metrics, comparable
+from reports.winners import common_metrics, comparable
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -44,7 +45,7 @@ def draw_pareto(summary: Summary) -> tuple[Canvas, str, str] | None:
     """
     asked = [c for c in summary.candidates if c.metrics["f1"].value is not None]
     results = [c.result for c in asked]
-    values, common = common_metrics(results), common_documents(results)
+    values, common = common_metrics(results), asked_of_all(results)
     scored = [c for c in asked if values[c.cell]["f1"].value is not None]
     panels = [(name, cells) for name in _costs(scored, values) if len(cells := _known(scored, values, name)) > 1]
     if not panels:
