@@ -38,12 +38,6 @@ from harness.results import result_of
 from harness.strategies.merging import merge_answers
 from harness.weights import linear_shapes
 
-pytestmark = [
-    # transformers 5.17 calls parts of its own Mllama by a deprecated name, and gives NumPy a tensor
-    pytest.mark.filterwarnings("ignore:`hidden_state` is deprecated:FutureWarning"),
-    pytest.mark.filterwarnings("ignore:__array_wrap__ must accept context:DeprecationWarning"),
-]
-
 LENGTH = 6
 VOCABULARY = 1024
 ORIGINS = {

@@ -37,10 +37,6 @@ from harness.errors import DocvlmError
 from tests.tile_features import tile_features
 from tests.tiny_models import BUILDERS
 
-pytestmark = [
-    pytest.mark.filterwarnings("ignore:`hidden_state` is deprecated:FutureWarning"),
-    pytest.mark.filterwarnings("ignore:__array_wrap__ must accept context:DeprecationWarning"),
-]
 PROMPT = "Read this page."
 SIZES = ((300, 420), (200, 700), (80, 64), (420, 300), (310, 430), (64, 64), (700, 200))
 """Pages that are cut into other numbers of tiles."""

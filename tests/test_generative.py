@@ -26,12 +26,6 @@ from harness.errors import CheckpointError, UnknownNameError, UnsupportedError
 from harness.prompts import prompt
 from tests.tiny_models import BUILDERS, INTERNVL_TOKENS, MAX_TILES
 
-pytestmark = [
-    # transformers 5.17 calls parts of its own Mllama by a deprecated name, and gives NumPy a tensor
-    pytest.mark.filterwarnings("ignore:`hidden_state` is deprecated:FutureWarning"),
-    pytest.mark.filterwarnings("ignore:__array_wrap__ must accept context:DeprecationWarning"),
-]
-
 SNAPSHOTS = Path(__file__).parent / "snapshots"
 RENEW = "DOCVLM_RENEW_SNAPSHOTS"
 TRAINED = Path(__file__).parent.parent / "fixtures" / "checkpoints"

@@ -14,10 +14,6 @@ from harness.backends.generative.decoding import TokenLogprobs
 from harness.backends.protocol import BackendRequest
 from tests.tiny_models import BUILDERS
 
-pytestmark = [
-    pytest.mark.filterwarnings("ignore:`hidden_state` is deprecated:FutureWarning"),
-    pytest.mark.filterwarnings("ignore:__array_wrap__ must accept context:DeprecationWarning"),
-]
 PROMPT = "Read this page."
 
 

@@ -38,11 +38,6 @@ from harness.schema import FIELD_NAMES, FIELDS, Kind
 if TYPE_CHECKING:
     import torch
 
-pytestmark = [
-    # transformers 5.17 calls parts of its own Mllama by a deprecated name
-    pytest.mark.filterwarnings("ignore:`hidden_state` is deprecated:FutureWarning"),
-]
-
 BUNDLED = Path(__file__).parents[1] / "fixtures" / "checkpoints"
 LINES = [
     {"stage": "0", "step": "50", "examples": "900", "characters": "5.5", "places": "", "answer": ""},

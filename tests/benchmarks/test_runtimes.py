@@ -38,7 +38,6 @@ def timed(backend: TransformersBackend, groups: Sequence[Sequence[Image.Image]])
 
 
 @pytest.mark.parametrize("model", ["tiny-internvl", "tiny-mllama"])
-@pytest.mark.filterwarnings("ignore:`hidden_state` is deprecated:FutureWarning")
 def test_it_is_no_slower_and_says_the_same(model: str, capsys: pytest.CaptureFixture[str]) -> None:
     found = sorted((REPOSITORY / "fixtures" / "corpus").glob("*.png"))
     pages = [Image.open(path).convert("RGB") for path in found[:: len(found) // PAGES][:PAGES]]
