@@ -5,9 +5,9 @@ from __future__ import annotations
 import gc
 import json
 import os
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
 from multiprocessing import get_context
@@ -85,10 +85,23 @@ def render(log: Path, out: Path, *, images: Path | None = None, prices: Prices |
     still growing. Files of an earlier report in `out` that this one does not have are removed. Raises EvidenceError,
     naming the file, if the log cannot be read or the report not written.
     """
-    summary = summarise(read_evidence(log))
-    files, lines = _report(summary, log, out, images, prices)
+    with _uncollected():
+        summary = summarise(read_evidence(log))
+        files, lines = _report(summary, log, out, images, prices)
     _write(out, files)
     return replace(_rendered(out, files, lines), unread=_unread(summary))
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """A log's records are many and none is garbage: looking through them again and again takes long."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 def _unread(summary: Summary) -> str | None:
@@ -177,7 +190,7 @@ def _campaign(made: Sequence[_Made], out: Path, pool: ProcessPoolExecutor | None
 
 def _start() -> None:
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # there is a process for each core already
-    gc.disable()  # a log's records are many and none is garbage: looking through them again and again takes long
+    gc.disable()  # as in `_uncollected`
 
 
 def _share(

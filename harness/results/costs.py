@@ -67,9 +67,9 @@ def _quantile(name: str, requests: Iterable[Sequence[float]], q: float) -> Metri
     told = [times for times in requests if times]
     if not told:
         return not_measured(name)
-    found = quantile_interval([median(times) for times in told], q)
     if all(len(times) == 1 for times in told):
-        return measured(name, found)
+        return measured(name, quantile_interval([times[0] for times in told], q))
+    found = quantile_interval([median(times) for times in told], q)
     value = quantile_interval([s for times in told for s in times], q).value or 0.0
     low = None if found.low is None else min(value, found.low)
     high = None if found.high is None else max(value, found.high)

@@ -103,6 +103,7 @@ def entries(kind: Kind, text: str) -> tuple[Reading, ...]:
     return tuple(read(LIST_KINDS[kind], entry) for entry in _BAR.split(inner))
 
 
+@lru_cache(maxsize=65536)  # reports ask of every truth, more than once
 def is_readable(field: str, text: str) -> bool:
     """Whether the field's kind can read a value; one that it cannot is matched by the same text alone.
 
