@@ -6,6 +6,7 @@ import json
 import math
 import re
 import shlex
+import shutil
 from collections.abc import Callable, Iterator
 from copy import deepcopy
 from dataclasses import asdict
@@ -23,7 +24,14 @@ from fixtures.checkpoints import score as score_command
 from fixtures.checkpoints.train import mllama as mllama_module
 from fixtures.checkpoints.train import scores as scores_module
 from fixtures.checkpoints.train.__main__ import _parser
-from fixtures.checkpoints.train.card import draw_curve, load_checkpoint, read_facts, save_checkpoint, write_scores
+from fixtures.checkpoints.train.card import (
+    check_repeat,
+    draw_curve,
+    load_checkpoint,
+    read_facts,
+    save_checkpoint,
+    write_scores,
+)
 from fixtures.checkpoints.train.errors import TrainingError
 from fixtures.checkpoints.train.examples import SEEDS
 from fixtures.checkpoints.train.families import FAMILIES
@@ -456,6 +464,55 @@ def test_the_command_scores_a_checkpoint_and_writes_its_card(quick, capsys) -> N
     assert all(value is None or math.isfinite(value) for group in printed.values() for value in group.values())
     card = (quick / "README.md").read_text("utf-8")
     assert re.search(r"^\| overall \| 3 \| 0\.0 % \|", card, re.MULTILINE)
+
+
+def test_a_repeat_stands_beside_the_scores_of_the_card(quick, tmp_path) -> None:
+    card = tmp_path / "card"
+    shutil.copytree(quick, card)
+    assert score_command.main([str(card), "--documents", "1"]) == 0
+    before = read_facts(card)
+    assert score_command.main([str(quick), "--documents", "1", "--repeats", str(card)]) == 0
+    again = read_facts(quick)
+    assert read_facts(card) == {**before, "again": {"stages": again["stages"], "scores": again["scores"]}}
+    text = (card / "README.md").read_text("utf-8")
+    assert re.search(r"^\| overall \| 3 \| 0\.0 % \| [^|]+ \| 0\.0 % \|$", text, re.MULTILINE)
+    assert "trained again" not in (quick / "README.md").read_text("utf-8")
+    write_scores(card, before["scores"])
+    assert (card / "README.md").read_text("utf-8") == text
+    write_scores(card, {name: {**one, "documents": 2} for name, one in before["scores"].items()})
+    assert "trained again" not in (card / "README.md").read_text("utf-8")
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (lambda stage: stage["plan"].update(seed=5), "stage 1 has seed 5"),
+        (lambda stage: stage["plan"].update(devices=3), "stage 1 has tiles a step 72"),
+        (lambda stage: stage.update(steps=9), "stage 1 has steps 9"),
+    ],
+)
+def test_what_was_trained_otherwise_is_no_repeat(change, told, quick, tmp_path, capsys, monkeypatch) -> None:
+    card = tmp_path / "card"
+    shutil.copytree(quick, card)
+    facts = read_facts(quick)
+    change(facts["stages"][0])
+    (quick / "training.json").write_text(json.dumps(facts), encoding="utf-8")
+    monkeypatch.setattr(score_command, "score", lambda *given: pytest.fail("scoring has started"))
+    assert score_command.main([str(quick), "--documents", "1", "--repeats", str(card)]) == 2
+    assert told in capsys.readouterr().err
+
+
+def test_shared_out_to_other_devices_it_is_a_repeat(quick, tmp_path) -> None:
+    card = tmp_path / "card"
+    shutil.copytree(quick, card)
+    facts = read_facts(quick)
+    facts["stages"][0]["plan"].update(devices=2, tiles=facts["stages"][0]["plan"]["tiles"] // 2)
+    (quick / "training.json").write_text(json.dumps(facts), encoding="utf-8")
+    check_repeat(card, quick)
+    facts["stages"].append(facts["stages"][0])
+    (quick / "training.json").write_text(json.dumps(facts), encoding="utf-8")
+    with pytest.raises(TrainingError, match="2 stages, not 1"):
+        check_repeat(card, quick)
 
 
 def test_a_missing_folder_is_named(tmp_path, capsys) -> None:
