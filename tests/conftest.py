@@ -7,15 +7,10 @@ import pytest
 # Before torch is loaded: workers and the processes of -n share the cores, as in harness/worker/process.py.
 os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 
-LIBRARIES_WARN = ("`hidden_state` is deprecated:FutureWarning", "__array_wrap__ must accept context:DeprecationWarning")
-"""transformers 5.17 calls parts of its own Mllama by a deprecated name, and gives NumPy a tensor."""
-
 
 def pytest_configure(config: pytest.Config) -> None:
     """Users' evaluations are not held to this: their plugins may warn as they like."""
     config.addinivalue_line("filterwarnings", "error")
-    for message in LIBRARIES_WARN:
-        config.addinivalue_line("filterwarnings", f"ignore:{message}")
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -37,6 +37,9 @@ from harness.quantization import DeviceCapability, Quantization, rest_dtype
 from harness.results import result_of
 from harness.strategies.merging import merge_answers
 from harness.weights import linear_shapes
+from tests.library_warnings import MLLAMA_WARNS, NUMPY_WARNS
+
+pytestmark = [MLLAMA_WARNS, NUMPY_WARNS]
 
 LENGTH = 6
 VOCABULARY = 1024

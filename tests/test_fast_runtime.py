@@ -34,9 +34,11 @@ from harness.backends.generative.fast.runtime import waits_for_the_host
 from harness.backends.generative.fast.vision import encoder_for
 from harness.backends.protocol import Answer, BackendRequest
 from harness.errors import DocvlmError
+from tests.library_warnings import MLLAMA_WARNS, NUMPY_WARNS
 from tests.tile_features import tile_features
 from tests.tiny_models import BUILDERS
 
+pytestmark = [MLLAMA_WARNS, NUMPY_WARNS]
 PROMPT = "Read this page."
 SIZES = ((300, 420), (200, 700), (80, 64), (420, 300), (310, 430), (64, 64), (700, 200))
 """Pages that are cut into other numbers of tiles."""

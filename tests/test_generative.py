@@ -24,7 +24,10 @@ from harness.backends.protocol import BackendRequest, BatchBackend
 from harness.backends.registry import create_backend
 from harness.errors import CheckpointError, UnknownNameError, UnsupportedError
 from harness.prompts import prompt
+from tests.library_warnings import MLLAMA_WARNS, NUMPY_WARNS
 from tests.tiny_models import BUILDERS, INTERNVL_TOKENS, MAX_TILES
+
+pytestmark = [MLLAMA_WARNS, NUMPY_WARNS]
 
 SNAPSHOTS = Path(__file__).parent / "snapshots"
 RENEW = "DOCVLM_RENEW_SNAPSHOTS"

@@ -12,8 +12,10 @@ from PIL import Image
 from harness.backends.generative import TransformersBackend
 from harness.backends.generative.decoding import TokenLogprobs
 from harness.backends.protocol import BackendRequest
+from tests.library_warnings import MLLAMA_WARNS, NUMPY_WARNS
 from tests.tiny_models import BUILDERS
 
+pytestmark = [MLLAMA_WARNS, NUMPY_WARNS]
 PROMPT = "Read this page."
 
 

@@ -42,9 +42,12 @@ from harness.documents.synthesis import Stratum, SynthesizedDocument, compose, g
 from harness.prompts import prompt
 from harness.responses import render_response
 from harness.schema import FIELD_NAMES, FIELDS, Kind
+from tests.library_warnings import MLLAMA_WARNS
 
 if TYPE_CHECKING:
     import torch
+
+pytestmark = [MLLAMA_WARNS]
 
 BUNDLED = Path(__file__).parents[1] / "fixtures" / "checkpoints"
 LINES = [
@@ -466,10 +469,18 @@ def test_the_command_scores_a_checkpoint_and_writes_its_card(quick, capsys) -> N
     assert re.search(r"^\| overall \| 3 \| 0\.0 % \|", card, re.MULTILINE)
 
 
-def test_a_repeat_stands_beside_the_scores_of_the_card(quick, tmp_path) -> None:
-    card = tmp_path / "card"
-    shutil.copytree(quick, card)
-    assert score_command.main([str(card), "--documents", "1"]) == 0
+@pytest.fixture
+def card(quick, tmp_path) -> Path:
+    """A checkpoint with scores on a document a group, of which `quick` may be a repeat: its weights are others."""
+    folder = tmp_path / "card"
+    shutil.copytree(quick, folder)
+    weights = folder / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-2] + b"\0\1")
+    assert score_command.main([str(folder), "--documents", "1"]) == 0
+    return folder
+
+
+def test_a_repeat_stands_beside_the_scores_of_the_card(quick, card) -> None:
     before = read_facts(card)
     assert score_command.main([str(quick), "--documents", "1", "--repeats", str(card)]) == 0
     again = read_facts(quick)
@@ -483,36 +494,44 @@ def test_a_repeat_stands_beside_the_scores_of_the_card(quick, tmp_path) -> None:
     assert "trained again" not in (card / "README.md").read_text("utf-8")
 
 
+def changed_facts(folder: Path, change: Callable[[dict], object]) -> None:
+    facts = read_facts(folder)
+    change(facts["stages"][0])
+    (folder / "training.json").write_text(json.dumps(facts), encoding="utf-8")
+
+
 @pytest.mark.parametrize(
-    ("change", "told"),
+    ("change", "documents", "told"),
     [
-        (lambda stage: stage["plan"].update(seed=5), "stage 1 has seed 5"),
-        (lambda stage: stage["plan"].update(devices=3), "stage 1 has tiles a step 72"),
-        (lambda stage: stage.update(steps=9), "stage 1 has steps 9"),
+        (lambda stage: stage["plan"].update(seed=5), 1, "stage 1 has seed 5"),
+        (lambda stage: stage["plan"].update(devices=3), 1, "stage 1 has tiles a step 72"),
+        (lambda stage: stage.update(steps=9), 1, "stage 1 has steps 9"),
+        (lambda stage: None, 2, "scored on 1 documents a group, not 2"),
     ],
 )
-def test_what_was_trained_otherwise_is_no_repeat(change, told, quick, tmp_path, capsys, monkeypatch) -> None:
-    card = tmp_path / "card"
-    shutil.copytree(quick, card)
-    facts = read_facts(quick)
-    change(facts["stages"][0])
-    (quick / "training.json").write_text(json.dumps(facts), encoding="utf-8")
+def test_what_cannot_stand_beside_it_is_refused_before_it_is_scored(
+    change, documents, told, quick, card, capsys, monkeypatch
+) -> None:
+    changed_facts(quick, change)
     monkeypatch.setattr(score_command, "score", lambda *given: pytest.fail("scoring has started"))
-    assert score_command.main([str(quick), "--documents", "1", "--repeats", str(card)]) == 2
+    assert score_command.main([str(quick), "--documents", str(documents), "--repeats", str(card)]) == 2
     assert told in capsys.readouterr().err
+    assert "again" not in read_facts(card)
 
 
-def test_shared_out_to_other_devices_it_is_a_repeat(quick, tmp_path) -> None:
-    card = tmp_path / "card"
-    shutil.copytree(quick, card)
+def test_no_checkpoint_repeats_itself(card) -> None:
+    with pytest.raises(TrainingError, match="the very weights"):
+        check_repeat(card, card, 1)
+
+
+def test_shared_out_to_other_devices_it_is_a_repeat(quick, card) -> None:
+    changed_facts(quick, lambda stage: stage["plan"].update(devices=2, tiles=stage["plan"]["tiles"] // 2))
+    check_repeat(card, quick, 1)
     facts = read_facts(quick)
-    facts["stages"][0]["plan"].update(devices=2, tiles=facts["stages"][0]["plan"]["tiles"] // 2)
-    (quick / "training.json").write_text(json.dumps(facts), encoding="utf-8")
-    check_repeat(card, quick)
     facts["stages"].append(facts["stages"][0])
     (quick / "training.json").write_text(json.dumps(facts), encoding="utf-8")
     with pytest.raises(TrainingError, match="2 stages, not 1"):
-        check_repeat(card, quick)
+        check_repeat(card, quick, 1)
 
 
 def test_a_missing_folder_is_named(tmp_path, capsys) -> None:

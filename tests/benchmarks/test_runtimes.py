@@ -15,6 +15,7 @@ from harness.backends import BackendRequest
 from harness.backends.generative import TransformersBackend
 from harness.prompts import prompt
 from harness.statistics import mean_interval
+from tests.library_warnings import MLLAMA_WARNS
 
 ROUNDS = int(os.environ.get("DOCVLM_BENCHMARK_ROUNDS", "3"))
 PAGES = 8
@@ -38,6 +39,7 @@ def timed(backend: TransformersBackend, groups: Sequence[Sequence[Image.Image]])
 
 
 @pytest.mark.parametrize("model", ["tiny-internvl", "tiny-mllama"])
+@MLLAMA_WARNS
 def test_it_is_no_slower_and_says_the_same(model: str, capsys: pytest.CaptureFixture[str]) -> None:
     found = sorted((REPOSITORY / "fixtures" / "corpus").glob("*.png"))
     pages = [Image.open(path).convert("RGB") for path in found[:: len(found) // PAGES][:PAGES]]

@@ -11,6 +11,7 @@ import os
 import pytest
 
 from harness.instruments.gpu import why_no_gpu
+from tests.library_warnings import MLLAMA_WARNS, NUMPY_WARNS
 
 
 @pytest.fixture(scope="session")
@@ -25,5 +26,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.path.parent.name == "gpu":
             item.add_marker("gpu")
+            item.add_marker(MLLAMA_WARNS)
+            item.add_marker(NUMPY_WARNS)
             if reason is not None:
                 item.add_marker(pytest.mark.skip(reason=f"no GPU can be used here: {reason}"))
